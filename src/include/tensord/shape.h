@@ -1,0 +1,12 @@
+// The extents of a tensor's dimensions, outermost first.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace tensord {
+
+// Empty means a scalar: rank 0, one element. An extent may be 0: then the tensor has no elements.
+using Shape = std::vector<uint64_t>;
+
+}  // namespace tensord
