@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that building (build) or testing (test) tensord needs; does nothing where they are.
+# usage: deploy/install_packages.sh build|test
+set -euo pipefail
+
+build_packages=(
+  ca-certificates g++ cmake ninja-build pkg-config
+  libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
+  libspdlog-dev libcli11-dev rapidjson-dev nlohmann-json3-dev libssl-dev
+  grpc-proto                                    # grpc.health.v1 and grpc.reflection.v1, the protos
+  golang-github-grpc-ecosystem-grpc-gateway-dev # google/rpc/*.proto, for errors that grpcurl can show
+  python3-minimal                               # makes the sample store
+)
+test_packages=(
+  "${build_packages[@]}"
+  libgtest-dev libgmock-dev git ccache
+  clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14
+  python3 python3-venv
+)
+
+case "${1:-}" in
+  build) wanted=("${build_packages[@]}") ;;
+  test) wanted=("${test_packages[@]}") ;;
+  *) echo "usage: $0 build|test" >&2; exit 2 ;;
+esac
+
+missing=()
+for package in "${wanted[@]}"; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { echo "error: not root and no sudo; install these packages: ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+echo "Installing ${#missing[@]} packages: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

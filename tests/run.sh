@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Installs what the tests need, builds, and runs all of them. Nothing is skipped: a missing tool is a failure.
+#
+# usage: tests/run.sh [STAGE...]
+#   Stages, all by default and in this order: release lint oracles e2e asan clang tsan
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CTEST_OUTPUT_ON_FAILURE=1 PYTHONDONTWRITEBYTECODE=1
+export TENSORD_BIN=$PWD/build/release/bin TENSORD_TESTS=$PWD/build/release/tests
+fuzz_seconds=${TENSORD_FUZZ_SECONDS:-20}
+jobs=$(nproc)
+
+configure() { # PRESET [OPTION...]
+  cmake --preset "$@" -DTENSORD_WERROR=ON -DTENSORD_BUILD_TESTS=ON -DCMAKE_CXX_COMPILER_LAUNCHER=ccache \
+    >"build/configure-$1.log" 2>&1 || { cat "build/configure-$1.log" >&2; return 1; }
+}
+
+# The binaries, and every test of the tree.
+stage_release() {
+  configure release
+  cmake --build build/release
+  ctest --test-dir build/release -j "$jobs" --timeout 300
+}
+
+# Formatting, layering, the proto's rules, and clang-tidy on what changed.
+stage_lint() { tests/lint.sh; }
+
+# The core against the reference implementations: safetensors, numpy, ml_dtypes.
+stage_oracles() { build/venv/bin/pytest -q tests/oracle; }
+
+# Real binaries, real models, grpcurl, and README's own commands.
+stage_e2e() { build/venv/bin/pytest -q tests/e2e; }
+
+# Address and undefined-behaviour sanitizers over every test of the tree.
+stage_asan() {
+  configure asan
+  cmake --build build/asan
+  # Leaks inside gRPC's and glibc's start-up are not ours to find; the tests of limits need real memory, not shadow.
+  ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+    ctest --test-dir build/asan -j "$jobs" --timeout 600
+}
+
+# clang's thread-safety analysis of the core and every fuzz target for a while.
+stage_clang() {
+  configure clang
+  cmake --build build/clang --target fuzzers
+  local target
+  for target in build/clang/fuzz/*_fuzz; do
+    local name=${target##*/}
+    local corpus=build/clang/corpus/$name seeds=tests/fuzz/corpus/$name
+    mkdir -p "$corpus" "$seeds"
+    echo "-- $name, $fuzz_seconds s"
+    "$target" -max_total_time="$fuzz_seconds" -timeout=10 -rss_limit_mb=4096 -print_final_stats=1 \
+      "$corpus" "$seeds" 2>"build/clang/$name.log" || { tail -40 "build/clang/$name.log" >&2; return 1; }
+    grep -E 'number_of_executed_units' "build/clang/$name.log"
+  done
+}
+
+# Thread sanitizer: the core only, because Debian's gRPC and Abseil are not instrumented.
+stage_tsan() {
+  configure tsan
+  cmake --build build/tsan --target core_tests
+  ctest --test-dir build/tsan -R '^src/' -j "$jobs" --timeout 600
+}
+
+deploy/install_packages.sh test
+mkdir -p build
+tests/tools.sh
+stages=("$@")
+[ ${#stages[@]} -gt 0 ] || stages=(release lint oracles e2e asan clang tsan)
+for stage in "${stages[@]}"; do
+  declare -F "stage_$stage" >/dev/null || { echo "error: no stage called $stage" >&2; exit 2; }
+  printf '\n== %s\n' "$stage"
+  started=$SECONDS
+  "stage_$stage"
+  echo "== $stage passed in $((SECONDS - started)) s"
+done
+printf '\n%d passed, 0 failed\n' ${#stages[@]}
