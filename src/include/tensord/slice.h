@@ -41,6 +41,9 @@ struct Shard {
   bool allow_uneven = false;  // Else an uneven cut at multiple 1 without padding is an error.
 };
 
+// Parse reads no longer text. 1 KiB for each of 64 dimensions, far above any honest slice.
+inline constexpr size_t kMaxSliceTextBytes = 64 << 10;
+
 using Dim = std::variant<DimIndex, DimRange, DimRanges, Shard>;
 
 // A value: one entry per dimension, outermost first; dimensions without an entry are taken whole.
@@ -51,8 +54,9 @@ struct Slice {
   std::optional<size_t> ellipsis;
 
   // Reads "[0:128, ::2, -1]" or "[..., :64]"; brackets are optional, white space is ignored, "" and
-  // "[]" select the whole tensor. Lists and shards have no text form. INVALID_ARGUMENT (BAD_SLICE)
-  // names the position of the fault.
+  // "[]" select the whole tensor. Lists and shards have no text form. A comma may trail,
+  // as in Python. Errors: BAD_SLICE naming the position of the fault, in bytes from 0, which is
+  // also the detail "position".
   static absl::StatusOr<Slice> Parse(absl::string_view text);
 
   // The text that Parse reads back to an equal slice; lists and shards are shown for people, as
