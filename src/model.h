@@ -14,30 +14,9 @@
 #include "src/safetensors_header.h"
 #include "tensord/dtype.h"
 #include "tensord/error_reason.h"
+#include "tensord/model_info.h"
 
 namespace tensord {
-
-// As on the wire (`tensord.v1.ModelState`).
-enum class ModelState : int {
-  kReady = 1,       // Every tensor is served.
-  kIncomplete = 2,  // Some files are missing or invalid; the other tensors are served.
-  kInvalid = 3,     // Nothing can be served.
-};
-
-// Why (part of) a model is not served.
-struct Problem {
-  std::string file;  // Relative to the model; empty when it concerns the model as a whole.
-  ErrorReason reason = ErrorReason::kUnspecified;
-  std::string variant;  // The reference's error name for an invalid file, else empty.
-  std::string message;  // A sentence; names in it are escaped.
-};
-
-struct DtypeUsage {
-  Dtype dtype = Dtype::kU8;
-  uint64_t num_tensors = 0;
-  uint64_t num_parameters = 0;
-  uint64_t size_bytes = 0;
-};
 
 // One safetensors file of a model.
 struct ModelFile {
@@ -45,13 +24,6 @@ struct ModelFile {
   uint64_t size_bytes = 0;
   std::string sha256;  // 64 hex digits where the hub's blob name says it, else empty.
   std::shared_ptr<const SafetensorsHeader> header;  // Null when the file is missing or invalid.
-};
-
-// A file beside the model's own: config.json, tokenizer.model and the like.
-struct SideFile {
-  std::string name;  // Relative to the model's directory.
-  uint64_t size_bytes = 0;
-  std::string sha256;  // As ModelFile's.
 };
 
 // Immutable, thread-safe; views it returns live as long as the model.
