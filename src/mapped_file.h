@@ -1,30 +1,15 @@
-// A file's identity, and its bytes mapped read-only.
+// A file's bytes, mapped read-only.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
-#include <cstdint>
 #include <memory>
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "src/file_identity.h"
 
 namespace tensord {
-
-// What fstat says of a file at one moment. device, inode and ctime decide only what a scan looks at
-// again.
-struct FileIdentity {
-  uint64_t device = 0;
-  uint64_t inode = 0;
-  uint64_t size_bytes = 0;
-  int64_t mtime_ns = 0;
-  int64_t ctime_ns = 0;
-
-  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
-};
 
 // A whole regular file mapped read-only for as long as the object lives. Thread-safe. Truncating
 // the file in place makes touching bytes() raise SIGBUS: check with CheckUnchanged first, and
@@ -46,11 +31,12 @@ class MappedFile {
   absl::Status CheckUnchanged() const;
 
  private:
-  MappedFile(int fd, const std::byte* data, const FileIdentity& identity);
+  explicit MappedFile(int fd) : fd_(fd) {}
 
+  // Set by Map, before anybody shares the object.
   const int fd_;
-  const std::byte* const data_;
-  const FileIdentity identity_;
+  const std::byte* data_ = nullptr;
+  FileIdentity identity_;
 };
 
 }  // namespace tensord
