@@ -71,9 +71,13 @@ absl::Status MakeError(ErrorReason reason, absl::string_view message,
   absl::Status status(CodeOf(reason), message);
   status.SetPayload(kReasonUrl, absl::Cord(ErrorReasonName(reason)));
   for (const auto& [key, value] : details) {
-    status.SetPayload(absl::StrCat(kDetailPrefix, key), absl::Cord(value));
+    SetErrorDetail(status, key, value);
   }
   return status;
+}
+
+void SetErrorDetail(absl::Status& status, absl::string_view key, absl::string_view value) {
+  status.SetPayload(absl::StrCat(kDetailPrefix, key), absl::Cord(value));
 }
 
 std::map<std::string, std::string> ErrorDetails(const absl::Status& status) {

@@ -25,6 +25,10 @@ ErrorReason ParseErrorReason(absl::string_view name);
 // What MakeError was given as `details`; empty for any other status.
 std::map<std::string, std::string> ErrorDetails(const absl::Status& status);
 
+// Adds one detail to an error, also to one without a reason; replaces a detail of the same key. OK
+// stays OK.
+void SetErrorDetail(absl::Status& status, absl::string_view key, absl::string_view value);
+
 // The same status with `prefix` and ": " before its message. OK stays OK.
 absl::Status Annotate(const absl::Status& status, absl::string_view prefix);
 
