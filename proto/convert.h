@@ -2,13 +2,12 @@
 #pragma once
 
 #include <google/protobuf/message.h>
-#include <grpcpp/support/status.h>
 
-#include <optional>
+#include <cstdint>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
+#include "proto/status_details.h"  // IWYU pragma: export
 #include "src/model.h"
 #include "tensord/slice.h"
 #include "tensord/tensor_info.h"
@@ -16,19 +15,11 @@
 
 namespace tensord {
 
-// ---- Statuses ----
-
-// google.rpc.Status with ErrorInfo (domain "tensord", reason, details) and, for TOO_MANY_STREAMS and OUT_OF_BUFFERS,
-// RetryInfo, in the trailer "grpc-status-details-bin". Below 4 KiB in all, because the client's metadata limit is 8 KiB:
-// a longer message is cut.
-grpc::Status ToGrpc(const absl::Status& status);
-
-// The reverse; understands details of other servers too, and drops what it does not know.
-absl::Status FromGrpc(const grpc::Status& status);
-
 // ---- Requests ----
 
-// UNKNOWN_FIELD naming the path and number of the first unknown field anywhere in `request`.
+// UNKNOWN_FIELD naming the path and number of the first unknown field anywhere in `request`, e.g.
+// `selections[3].dims.dims[0]: field 9`; BAD_REQUEST for an enum value that this build does not
+// know. A newer client's wish must not turn silently into other bytes.
 absl::Status CheckNoUnknownFields(const google::protobuf::Message& request);
 
 // BAD_SLICE for a Dim with nothing set, naming the dimension.
@@ -46,6 +37,7 @@ absl::StatusOr<ByteInterval> ResolveRange(const v1::ByteRange& range, uint64_t s
 
 // ---- Answers ----
 
+// Problems beyond the first 99 are counted in the hundredth.
 v1::Model ModelToProto(const Model& model);
 v1::TensorInfo TensorToProto(const Model& model, const Model::Tensor& tensor);
 
