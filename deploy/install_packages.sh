@@ -8,7 +8,6 @@ build_packages=(
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
   libspdlog-dev libcli11-dev rapidjson-dev nlohmann-json3-dev libssl-dev
   grpc-proto                                    # grpc.health.v1 and grpc.reflection.v1, the protos
-  golang-github-grpc-ecosystem-grpc-gateway-dev # google/rpc/*.proto, for errors that grpcurl can show
   python3-minimal                               # makes the sample store
 )
 test_packages=(
