@@ -4,13 +4,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "src/file_identity.h"
+#include "src/lazy.h"
 #include "src/mapped_file.h"
+#include "src/mutex.h"
 #include "src/safetensors_header.h"
 #include "tensord/dtype.h"
 #include "tensord/error_reason.h"
@@ -26,6 +31,10 @@ struct ModelFile {
   std::shared_ptr<const SafetensorsHeader> header;  // Null when the file is missing or invalid.
 };
 
+class MappingCache;
+class StoreRoot;
+struct StoreScan;
+
 // Immutable, thread-safe; views it returns live as long as the model.
 class Model {
  public:
@@ -39,16 +48,18 @@ class Model {
     uint64_t offset_bytes = 0;  // In that file.
   };
 
-  const std::string& id() const;          // Canonical: [STORE/]D/G.
-  const std::string& short_name() const;  // The shortest unambiguous name in its catalog.
-  const std::string& version() const;
-  ModelState state() const;
-  const std::vector<Problem>& problems() const;
-  const std::vector<ModelFile>& files() const;      // In order of name.
-  const std::vector<SideFile>& side_files() const;  // In order of name.
-  uint64_t size_bytes() const;                      // Of all tensors' data.
-  uint64_t num_parameters() const;
-  const std::vector<DtypeUsage>& dtypes() const;  // In the order of Dtype; only those that occur.
+  const std::string& id() const { return id_; }  // Canonical: [STORE/]D/G.
+  // The shortest unambiguous name in its catalog.
+  const std::string& short_name() const { return short_name_; }
+  const std::string& version() const { return version_; }
+  ModelState state() const { return state_; }
+  const std::vector<Problem>& problems() const { return problems_; }
+  const std::vector<ModelFile>& files() const { return files_; }  // In order of name.
+  const std::vector<SideFile>& side_files() const;                // In order of name.
+  uint64_t size_bytes() const { return size_bytes_; }             // Of all tensors' data.
+  uint64_t num_parameters() const { return num_parameters_; }
+  // In the order of Dtype; only those that occur.
+  const std::vector<DtypeUsage>& dtypes() const { return dtypes_; }
 
   size_t num_tensors() const;
   Tensor tensor(size_t index) const;  // In byte-wise order of names.
@@ -72,6 +83,80 @@ class Model {
   // A model's own file or side file by its name in the listing, opened for reading its original
   // bytes. FILE_NOT_FOUND names the closest ones.
   absl::StatusOr<std::shared_ptr<const MappedFile>> MapFile(absl::string_view name) const;
+
+  // What the model occupies beyond its mappings, roughly.
+  uint64_t memory_bytes() const;
+
+ private:
+  friend class ModelBuilder;
+
+  // A tensor of the view: an entry of a file's header.
+  struct TensorRef {
+    uint32_t file = 0;
+    uint32_t entry = 0;
+  };
+  // A tensor that is known and not served.
+  struct Refusal {
+    std::string name;
+    uint32_t problem = 0;                // Into problems_.
+    std::optional<uint32_t> file;        // For a tensor of two files: one of them,
+    std::optional<uint32_t> other_file;  // and the other.
+  };
+  // Of files_, in the same order.
+  struct FileRecord {
+    std::string real_path;            // In the store.
+    FileIdentity identity;            // As its header was read.
+    std::optional<uint32_t> problem;  // Why it is not served; into problems_.
+  };
+  // A side file and where it is.
+  struct SideFiles {
+    std::vector<SideFile> listed;
+    std::vector<std::string> real_paths;  // Of listed, in the same order.
+  };
+
+  Model() = default;
+
+  TensorRef ref(size_t index) const;
+  std::vector<uint32_t> SortedBy(bool natural) const;
+  SideFiles FindSideFiles() const;
+  absl::Status NotServed(const Refusal& refusal) const;
+  absl::Status NotFound(absl::string_view name) const;
+  absl::Status FileNotFound(absl::string_view name) const;
+  std::shared_ptr<const MappedFile> FindMapping(size_t file) const;
+  absl::StatusOr<std::shared_ptr<const MappedFile>> OpenAndMap(const std::string& real_path) const;
+  absl::StatusOr<std::shared_ptr<const MappedFile>> MapAsIs(const std::string& real_path,
+                                                            absl::string_view name) const;
+
+  std::string id_;
+  std::string short_name_;
+  std::string version_;
+  ModelState state_ = ModelState::kReady;
+  std::vector<Problem> problems_;
+  std::vector<ModelFile> files_;
+  std::vector<FileRecord> records_;
+  uint64_t size_bytes_ = 0;
+  uint64_t num_parameters_ = 0;
+  std::vector<DtypeUsage> dtypes_;
+
+  // Empty where the view is all of the only file.
+  std::vector<TensorRef> view_;
+  bool is_whole_file_ = false;
+  std::vector<Refusal> refusals_;  // In order of name.
+  // Without an index nothing tells which tensors a file held that is not served: any unknown name
+  // may be one of them.
+  std::optional<uint32_t> doubt_;  // Into problems_.
+
+  std::shared_ptr<const StoreRoot> root_;
+  std::shared_ptr<const StoreScan> scan_;  // For side files.
+  std::string directory_;                  // Path in scan_.
+  std::string group_;                      // Its name in the directory.
+  std::shared_ptr<MappingCache> mappings_cache_;
+
+  Lazy<std::vector<uint32_t>> natural_order_;
+  Lazy<std::vector<uint32_t>> file_order_;
+  Lazy<SideFiles> side_files_;
+  mutable Mutex mutex_;
+  mutable std::vector<std::weak_ptr<const MappedFile>> mappings_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tensord

@@ -1,0 +1,54 @@
+#include "src/model_cache.h"
+
+namespace tensord {
+
+std::shared_ptr<const Model> ModelCache::Find(uint64_t key) {
+  std::list<Kept> evicted;  // Destroyed after the lock.
+  MutexLock lock(mutex_);
+  const auto it = entries_.find(key);
+  if (it == entries_.end()) return nullptr;
+  std::shared_ptr<const Model> model = it->second.model.lock();
+  if (model == nullptr) {
+    entries_.erase(it);
+  } else {
+    Touch(it->second, key, model, evicted);
+  }
+  return model;
+}
+
+std::shared_ptr<const Model> ModelCache::Add(uint64_t key, std::shared_ptr<const Model> model) {
+  std::list<Kept> evicted;
+  MutexLock lock(mutex_);
+  const auto [it, is_new] = entries_.try_emplace(key, Entry{{}, kept_.end()});
+  if (std::shared_ptr<const Model> known = it->second.model.lock()) {
+    model = std::move(known);
+  } else {
+    it->second.model = model;
+  }
+  Touch(it->second, key, model, evicted);
+  return model;
+}
+
+bool ModelCache::IsFull() const {
+  MutexLock lock(mutex_);
+  return used_bytes_ >= budget_bytes_;
+}
+
+// Moves the model to the front and pushes the last ones out, but never this one.
+void ModelCache::Touch(Entry& entry, uint64_t key, const std::shared_ptr<const Model>& model,
+                       std::list<Kept>& evicted) {
+  if (entry.kept != kept_.end()) {
+    kept_.splice(kept_.begin(), kept_, entry.kept);
+    return;
+  }
+  kept_.push_front({key, model->memory_bytes(), model});
+  entry.kept = kept_.begin();
+  used_bytes_ += kept_.front().bytes;
+  while (used_bytes_ > budget_bytes_ && kept_.size() > 1) {
+    used_bytes_ -= kept_.back().bytes;
+    entries_.find(kept_.back().key)->second.kept = kept_.end();
+    evicted.splice(evicted.begin(), kept_, std::prev(kept_.end()));
+  }
+}
+
+}  // namespace tensord
