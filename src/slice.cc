@@ -50,12 +50,13 @@ class Parser {
       if (slice_.ellipsis) return Expected("at most one '...' in a slice");
       slice_.ellipsis = slice_.dims.size();
       position_ += 3;
+      after_entry_ = "','";
       return absl::OkStatus();
     }
     TENSORD_ASSIGN_OR_RETURN(const std::optional<int64_t> start, ParseInteger());
     if (Consume(":")) return ParseRange(start);
-    if (!start) return Expected(absl::StrCat("an integer, ':' or '...'", OrClose()));
-    after_entry_ = "':' or ','";
+    if (!start) return Expected(EntryStart());
+    after_entry_ = "':', ','";
     slice_.dims.emplace_back(DimIndex{*start});
     return absl::OkStatus();
   }
@@ -64,12 +65,12 @@ class Parser {
   absl::Status ParseRange(std::optional<int64_t> start) {
     DimRange range;
     range.start = start;
-    after_entry_ = "an integer, ':' or ','";
+    after_entry_ = "an integer, ':', ','";
     TENSORD_ASSIGN_OR_RETURN(range.stop, ParseInteger());
-    if (range.stop) after_entry_ = "':' or ','";
+    if (range.stop) after_entry_ = "':', ','";
     if (Consume(":")) {
       TENSORD_ASSIGN_OR_RETURN(range.step, ParseInteger());
-      after_entry_ = range.step ? "','" : "an integer or ','";
+      after_entry_ = range.step ? "','" : "an integer, ','";
     }
     slice_.dims.emplace_back(range);
     return absl::OkStatus();
@@ -128,9 +129,11 @@ class Parser {
   }
 
   std::string Close() const { return bracketed_ ? "']'" : "the end"; }
-  // An empty slice may close at once; after a comma the close was looked for already.
-  std::string OrClose() const {
-    return slice_.dims.empty() && !slice_.ellipsis ? absl::StrCat(" or ", Close()) : "";
+  // A slice may close at once, but not between two commas.
+  std::string EntryStart() const {
+    const bool is_first = slice_.dims.empty() && !slice_.ellipsis;
+    return is_first ? absl::StrCat("an integer, ':', '...' or ", Close())
+                    : "an integer, ':' or '...'";
   }
   std::string AfterEntry() const { return absl::StrCat(after_entry_, " or ", Close()); }
 
@@ -183,8 +186,8 @@ struct DimText {
 absl::StatusOr<Slice> Slice::Parse(absl::string_view text) {
   if (text.size() > kMaxSliceTextBytes) {
     return MakeError(ErrorReason::kBadSlice,
-                     absl::StrCat("slice ", Quote(text), ": position ", kMaxSliceTextBytes,
-                                  ": expected the end, got ", text.size(), " bytes of text"),
+                     absl::StrCat("slice ", Quote(text), ": expected at most ", kMaxSliceTextBytes,
+                                  " bytes, got ", text.size()),
                      {{"position", absl::StrCat(kMaxSliceTextBytes)}});
   }
   return Parser(text).Run();
