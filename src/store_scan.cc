@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -86,6 +88,20 @@ std::vector<Child> ListChildren(DIR* directory) {
   return children;
 }
 
+std::string LinkTarget(DIR* directory, const std::string& name) {
+  std::array<char, PATH_MAX> target = {};
+  const ssize_t size = readlinkat(dirfd(directory), name.c_str(), target.data(), target.size());
+  return std::string(target.data(), size < 0 ? 0 : static_cast<size_t>(size));
+}
+
+// An absolute target is a path of the host: not for messages.
+std::string FaultOfLink(const std::string& target, const absl::Status& status) {
+  const std::string shown =
+      absl::StartsWith(target, "/") ? "" : absl::StrCat(" to ", Quote(target));
+  return absl::StrCat("is a symlink", shown, " that ",
+                      absl::IsNotFound(status) ? "leads to no file" : status.message());
+}
+
 class Scanner {
  public:
   explicit Scanner(const StoreRoot& root) : root_(root) {}
@@ -102,7 +118,7 @@ class Scanner {
   void VisitChildren(const DirectoryPaths& at, DIR* directory);
   void VisitLink(const DirectoryPaths& at, DIR* directory, const Child& child,
                  ScannedDirectory& found);
-  void AddFile(const Child& child, ScannedDirectory& found);
+  void AddFile(const Child& child, ScannedDirectory& found, absl::string_view fault);
   void Report(absl::string_view path, absl::string_view what);
 
   const StoreRoot& root_;
@@ -157,7 +173,7 @@ void Scanner::VisitChildren(const DirectoryPaths& at, DIR* directory) {
     } else if (child.type == DT_DIR && KindOf(child.name) != FileKind::kTensors) {
       Visit({JoinPath(at.path, child.name), JoinPath(at.real_path, child.name)});
     } else {
-      AddFile(child, found);
+      AddFile(child, found, FaultOfType(child.type));
     }
   }
   const bool has_models = std::any_of(found.files.begin(), found.files.end(), [](const auto& file) {
@@ -168,7 +184,7 @@ void Scanner::VisitChildren(const DirectoryPaths& at, DIR* directory) {
   scan_.directories.push_back(std::move(found));
 }
 
-void Scanner::AddFile(const Child& child, ScannedDirectory& found) {
+void Scanner::AddFile(const Child& child, ScannedDirectory& found, absl::string_view fault) {
   if (++num_files_ > kMaxScanFiles) {
     if (num_files_ == kMaxScanFiles + 1) {
       Report(JoinPath(found.path, child.name),
@@ -177,44 +193,38 @@ void Scanner::AddFile(const Child& child, ScannedDirectory& found) {
     }
     return;
   }
+  if (!fault.empty() && KindOf(child.name) == FileKind::kSide) return;
   ScannedFile file;
   file.name = child.name;
-  file.fault = std::string(FaultOfType(child.type));
-  if (!file.fault.empty() && KindOf(child.name) == FileKind::kSide) return;
+  file.fault = std::string(fault);
   found.files.push_back(std::move(file));
 }
 
 void Scanner::VisitLink(const DirectoryPaths& at, DIR* directory, const Child& child,
                         ScannedDirectory& found) {
   const FileKind kind = KindOf(child.name);
-  std::array<char, PATH_MAX> target = {};
-  const ssize_t target_bytes =
-      readlinkat(dirfd(directory), child.name.c_str(), target.data(), target.size());
-  const absl::string_view link(target.data(), target_bytes < 0 ? 0 : target_bytes);
-  const absl::StatusOr<std::string> real_path = root_.Resolve(JoinPath(at.path, child.name));
+  const std::string path = JoinPath(at.path, child.name);
+  const absl::StatusOr<std::string> real_path = root_.Resolve(path);
   struct stat stat = {};
+  const bool exists = fstatat(dirfd(directory), child.name.c_str(), &stat, 0) == 0;
+  const bool is_directory = exists && S_ISDIR(stat.st_mode) && kind != FileKind::kTensors;
   if (!real_path.ok()) {
-    if (kind == FileKind::kOther || kind == FileKind::kSide) return;
-    ScannedFile file;
-    file.name = child.name;
-    file.is_missing = real_path.status().code() == absl::StatusCode::kNotFound;
-    // An absolute target is a path of the host: not for messages.
-    file.fault = absl::StrCat("is a symlink", link[0] == '/' ? "" : " to ",
-                              link[0] == '/' ? "" : Quote(link), " that ",
-                              file.is_missing ? "leads to no file" : real_path.status().message());
-    found.files.push_back(std::move(file));
+    const std::string fault = FaultOfLink(LinkTarget(directory, child.name), real_path.status());
+    if (is_directory) return Report(path, fault);
+    if (kind == FileKind::kTensors || kind == FileKind::kIndex) {
+      AddFile(child, found, fault);
+      if (!found.files.empty() && found.files.back().name == child.name) {
+        found.files.back().is_missing = absl::IsNotFound(real_path.status());
+      }
+    }
     return;
   }
-  if (fstatat(dirfd(directory), child.name.c_str(), &stat, 0) != 0) return;
-  if (S_ISDIR(stat.st_mode) && kind != FileKind::kTensors) {
-    return Visit({JoinPath(at.path, child.name), *real_path});
-  }
-  if (kind == FileKind::kOther) return;
-  const size_t before = found.files.size();
-  AddFile({child.name, static_cast<unsigned char>(IFTODT(stat.st_mode))}, found);
-  if (found.files.size() == before) return;
+  if (is_directory) return Visit({path, *real_path});
+  if (kind == FileKind::kOther || !exists) return;
+  AddFile(child, found, FaultOfType(static_cast<unsigned char>(IFTODT(stat.st_mode))));
+  if (found.files.empty() || found.files.back().name != child.name) return;
   found.files.back().real_path = *real_path;
-  found.files.back().sha256 = HubBlobSha256(at.path, link);
+  found.files.back().sha256 = HubBlobSha256(at.path, LinkTarget(directory, child.name));
 }
 
 }  // namespace
