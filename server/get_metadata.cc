@@ -63,10 +63,10 @@ absl::StatusOr<MetadataFilter> FilterOf(const Model& model, const Request& reque
                                   request.keys_size(), " keys, wanted exactly one"));
   }
   if (CutsEveryValue(model, request.keys(0), filter.value_offset)) {
-    return MakeError(ErrorReason::kBadRequest,
-                     absl::StrCat("value_offset ", filter.value_offset,
-                                  " lies within a character of the value of ",
-                                  Quote(request.keys(0))));
+    return MakeError(
+        ErrorReason::kBadRequest,
+        absl::StrCat("value_offset ", filter.value_offset,
+                     " lies within a character of the value of ", Quote(request.keys(0))));
   }
   return filter;
 }
@@ -80,17 +80,15 @@ uint64_t QueryOf(const Model& model, const Request& request) {
 
 absl::StatusOr<MetadataPager::Position> FirstOf(const Model& model, const Request& request) {
   if (request.page_token().empty()) return MetadataPager::Position{};
-  TENSORD_ASSIGN_OR_RETURN(
-      const PageToken token,
-      PageToken::DecodeFor(request.page_token(), PageToken::Listing::kMetadata,
-                           QueryOf(model, request), model.version()));
+  TENSORD_ASSIGN_OR_RETURN(const PageToken token,
+                           PageToken::DecodeFor(request.page_token(), PageToken::Listing::kMetadata,
+                                                QueryOf(model, request), model.version()));
   // Side files are not part of the version: fewer of them now is no fault of the token.
   const size_t side_file = std::min<uint64_t>(token.position[0], model.side_files().size());
   const uint64_t num_files = model.files().size();
   if (token.position[1] > num_files) {
-    return MakeError(ErrorReason::kBadPageToken, absl::StrCat("page token is of file ",
-                                                              token.position[1], " of ",
-                                                              num_files));
+    return MakeError(ErrorReason::kBadPageToken,
+                     absl::StrCat("page token is of file ", token.position[1], " of ", num_files));
   }
   return MetadataPager::Position{side_file, token.position[1], token.position[2]};
 }

@@ -74,14 +74,13 @@ uint64_t QueryOf(const Model& model, const Request& request, const DtypeSet& dty
 // Where the request's page begins in the order.
 absl::StatusOr<size_t> FirstOf(const Model& model, const Request& request, uint64_t query) {
   if (request.page_token().empty()) return size_t{0};
-  TENSORD_ASSIGN_OR_RETURN(
-      const PageToken token,
-      PageToken::DecodeFor(request.page_token(), PageToken::Listing::kTensors, query,
-                           model.version()));
+  TENSORD_ASSIGN_OR_RETURN(const PageToken token,
+                           PageToken::DecodeFor(request.page_token(), PageToken::Listing::kTensors,
+                                                query, model.version()));
   if (token.position[0] > model.num_tensors()) {
-    return MakeError(ErrorReason::kBadPageToken,
-                     absl::StrCat("page token is of tensor ", token.position[0], " of ",
-                                  model.num_tensors()));
+    return MakeError(
+        ErrorReason::kBadPageToken,
+        absl::StrCat("page token is of tensor ", token.position[0], " of ", model.num_tensors()));
   }
   return token.position[0];
 }

@@ -114,8 +114,7 @@ absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
   const uint64_t num_told = std::min({num_values, wanted, uint64_t{kMaxPeekValues}});
   const auto bytes = Read(*model, tensor, plan, PackedBytes(tensor.dtype, num_told));
   if (!bytes.ok()) {
-    return Annotate(bytes.status(),
-                    absl::StrCat("file ", Quote(model->files()[tensor.file].name)));
+    return Annotate(bytes.status(), absl::StrCat("file ", Quote(model->files()[tensor.file].name)));
   }
 
   v1::PeekTensorResponse response;
