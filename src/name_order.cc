@@ -7,7 +7,7 @@
 namespace tensord {
 namespace {
 
-using NameOf = std::function<absl::string_view(uint32_t)>;
+using NameOf = absl::FunctionRef<absl::string_view(uint32_t)>;
 
 // A name of a group whose names agree before some depth.
 struct Item {
@@ -45,7 +45,7 @@ void SetKey(Item& item, absl::string_view name, size_t depth) {
 }
 
 // Sorts the group by its keys, and appends to `groups` what they do not decide.
-void SortGroup(std::vector<Item>& items, const Group& group, const NameOf& name,
+void SortGroup(std::vector<Item>& items, const Group& group, NameOf name,
                std::vector<Group>& groups) {
   const auto begin = items.begin() + static_cast<ptrdiff_t>(group.begin);
   const auto end = items.begin() + static_cast<ptrdiff_t>(group.end);
@@ -70,7 +70,7 @@ void SortGroup(std::vector<Item>& items, const Group& group, const NameOf& name,
 
 }  // namespace
 
-std::vector<uint32_t> NameOrder(size_t num_names, const NameOf& name) {
+std::vector<uint32_t> NameOrder(size_t num_names, NameOf name) {
   std::vector<uint32_t> order(num_names);
   std::iota(order.begin(), order.end(), 0);
   const auto less = [&name](uint32_t a, uint32_t b) { return name(a) < name(b); };

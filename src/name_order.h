@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 
 namespace tensord {
@@ -15,6 +15,6 @@ namespace tensord {
 // time in proportion to the names' bytes, whoever has chosen them, and 16 bytes a name while it
 // runs.
 std::vector<uint32_t> NameOrder(size_t num_names,
-                                const std::function<absl::string_view(uint32_t)>& name);
+                                absl::FunctionRef<absl::string_view(uint32_t)> name);
 
 }  // namespace tensord
