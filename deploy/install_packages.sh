@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that building (build) or testing (test) tensord needs; does nothing where they are.
-# usage: deploy/install_packages.sh build|test
+# Installs the Debian 12 packages that building (build), testing (test) or benchmarking (bench) tensord needs; does nothing where they are.
+# usage: deploy/install_packages.sh build|test|bench
 set -euo pipefail
 
 build_packages=(
@@ -16,11 +16,18 @@ test_packages=(
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14
   python3 python3-venv
 )
+bench_packages=(
+  "${build_packages[@]}"
+  libgtest-dev libgmock-dev
+  nginx-light libcurl4-openssl-dev libbenchmark-dev # yardsticks and micro-benchmarks
+  python3 python3-venv
+)
 
 case "${1:-}" in
   build) wanted=("${build_packages[@]}") ;;
   test) wanted=("${test_packages[@]}") ;;
-  *) echo "usage: $0 build|test" >&2; exit 2 ;;
+  bench) wanted=("${bench_packages[@]}") ;;
+  *) echo "usage: $0 build|test|bench" >&2; exit 2 ;;
 esac
 
 missing=()

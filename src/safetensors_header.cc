@@ -2,30 +2,18 @@
 
 #include <algorithm>
 #include <cassert>
-#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "src/escape.h"
 #include "src/format_error.h"
 #include "src/header_layout.h"
 #include "src/header_reader.h"
+#include "src/name_order.h"
 #include "src/raw_header.h"
 #include "src/status_macros.h"
 
 namespace tensord {
 namespace {
-
-// Indices of the `count` items in byte-wise order of what `name` says of each.
-template <typename Name>
-std::vector<uint32_t> SortedByName(size_t count, const Name& name) {
-  std::vector<uint32_t> order(count);
-  std::iota(order.begin(), order.end(), 0);
-  const auto less = [&name](uint32_t a, uint32_t b) { return name(a) < name(b); };
-  if (!std::is_sorted(order.begin(), order.end(), less)) {
-    std::sort(order.begin(), order.end(), less);
-  }
-  return order;
-}
 
 // The reference takes the last of equal names; README forbids them, and other parsers take the
 // first.
@@ -73,11 +61,10 @@ absl::StatusOr<SafetensorsHeader> SafetensorsHeader::Parse(absl::string_view jso
   TENSORD_RETURN_IF_ERROR(CheckHeaderLength(json.size(), file_size));
   TENSORD_ASSIGN_OR_RETURN(const RawHeader raw, ReadHeaderJson(json));
   const auto name = [&raw](uint32_t i) { return raw.Text(raw.tensors[i].name); };
-  const std::vector<uint32_t> order = SortedByName(raw.tensors.size(), name);
+  const std::vector<uint32_t> order = NameOrder(raw.tensors.size(), name);
   TENSORD_RETURN_IF_ERROR(CheckDistinct(order, name, "tensor"));
   const auto key = [&raw](uint32_t i) { return raw.Text(raw.metadata[i].key); };
-  TENSORD_RETURN_IF_ERROR(
-      CheckDistinct(SortedByName(raw.metadata.size(), key), key, "metadata key"));
+  TENSORD_RETURN_IF_ERROR(CheckDistinct(NameOrder(raw.metadata.size(), key), key, "metadata key"));
   TENSORD_RETURN_IF_ERROR(CheckLayout(raw, file_size - kHeaderLengthBytes - json.size()));
   return SafetensorsHeader(raw, order, json.size());
 }

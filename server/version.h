@@ -1,8 +1,0 @@
-// Which release this is.
-#pragma once
-
-namespace tensord {
-
-inline constexpr char kVersion[] = TENSORD_VERSION;  // From the project in CMake.
-
-}  // namespace tensord
