@@ -19,7 +19,7 @@ struct Destination {
   Destination() = default;
 
   // Dense, row-major: `bytes` has exactly the size of the result.
-  Destination(absl::Span<std::byte> bytes) : bytes(bytes) {}  // NOLINT: any span is a destination.
+  Destination(absl::Span<std::byte> memory) : bytes(memory) {}  // NOLINT: any span is one.
   Destination(void* data, size_t size_bytes) : bytes(static_cast<std::byte*>(data), size_bytes) {}
 
   // Strided, as in an engine's padded buffer: neighbours along dimension d of the result lie
@@ -27,8 +27,8 @@ struct Destination {
   // of the result (an index drops its dimension). For a [rows, 100] F32 result in rows of 512
   // bytes: {512, 4}. Every element must lie within `bytes`, and no two may share bytes. For dtypes
   // below 8 bits the last stride is 1, and rows are packed and whole bytes long.
-  Destination(absl::Span<std::byte> bytes, std::vector<uint64_t> byte_strides)
-      : bytes(bytes), byte_strides(std::move(byte_strides)) {}
+  Destination(absl::Span<std::byte> memory, std::vector<uint64_t> strides)
+      : bytes(memory), byte_strides(std::move(strides)) {}
 
   absl::Span<std::byte> bytes;
   std::vector<uint64_t> byte_strides;  // Empty: dense.

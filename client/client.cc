@@ -1,0 +1,92 @@
+#include "tensord/client.h"
+
+#include <utility>
+
+#include "client/batch_calls.h"
+#include "client/catalog_calls.h"
+#include "client/client_impl.h"
+#include "client/file_call.h"
+#include "client/metadata_call.h"
+#include "client/tensor_calls.h"
+#include "src/status_macros.h"
+
+namespace tensord {
+
+absl::StatusOr<Client> Client::Connect(absl::string_view address, const ClientOptions& options) {
+  TENSORD_ASSIGN_OR_RETURN(auto connection, Connection::Create(address, options));
+  return Client(std::make_unique<Impl>(std::move(connection)));
+}
+
+Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::~Client() = default;
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+
+absl::StatusOr<std::vector<ModelInfo>> Client::ListModels(absl::string_view filter,
+                                                          const CallOptions& call) const {
+  return tensord::ListModels(impl_->connection(), impl_->Begin(call), std::string(filter));
+}
+
+absl::StatusOr<TensorList> Client::ListTensors(absl::string_view model, const TensorFilter& filter,
+                                               const CallOptions& call) const {
+  return tensord::ListTensors(impl_->connection(), impl_->Begin(call), std::string(model), filter);
+}
+
+absl::StatusOr<ModelInfo> Client::GetMetadata(absl::string_view model,
+                                              const MetadataOptions& metadata,
+                                              const CallOptions& call) const {
+  return tensord::GetMetadata(impl_->connection(), impl_->Begin(call), std::string(model),
+                              metadata);
+}
+
+absl::StatusOr<TensorInfo> Client::GetTensorInfo(absl::string_view model, absl::string_view tensor,
+                                                 const CallOptions& call) const {
+  return tensord::GetTensorInfo(impl_->connection(), impl_->Begin(call), std::string(model),
+                                std::string(tensor));
+}
+
+absl::StatusOr<PeekResult> Client::PeekTensor(absl::string_view model, const PeekRequest& request,
+                                              const CallOptions& call) const {
+  return tensord::PeekTensor(impl_->connection(), impl_->Begin(call), std::string(model), request);
+}
+
+absl::StatusOr<std::vector<PlannedRead>> Client::Plan(absl::string_view model,
+                                                      absl::Span<const Selection> selections,
+                                                      const CallOptions& call) const {
+  return tensord::Plan(impl_->connection(), impl_->Begin(call), std::string(model), selections);
+}
+
+absl::StatusOr<TensorData> Client::GetTensor(absl::string_view model, absl::string_view tensor,
+                                             const CallOptions& call) const {
+  return GetSlice(model, tensor, Slice(), call);
+}
+
+absl::StatusOr<TensorData> Client::GetSlice(absl::string_view model, absl::string_view tensor,
+                                            const Slice& slice, const CallOptions& call) const {
+  return tensord::GetSlice(impl_->connection(), impl_->Begin(call),
+                           {std::string(model), std::string(tensor), slice});
+}
+
+absl::Status Client::ReadSlice(absl::string_view model, absl::string_view tensor,
+                               const Slice& slice, const Destination& destination,
+                               const CallOptions& call) const {
+  return tensord::ReadSlice(impl_->connection(), impl_->Begin(call),
+                            {std::string(model), std::string(tensor), slice}, destination);
+}
+
+absl::StatusOr<ReadReport> Client::ReadMany(absl::string_view model,
+                                            absl::Span<const ReadRequest> requests,
+                                            const ProgressCallback& progress,
+                                            const CallOptions& call) const {
+  return tensord::ReadMany(impl_->connection(), impl_->Begin(call), std::string(model), requests,
+                           progress);
+}
+
+absl::StatusOr<FileStream> Client::ReadFile(absl::string_view model, absl::string_view file,
+                                            const ByteRange& range, const FileSink& sink,
+                                            const CallOptions& call) const {
+  return tensord::ReadFile(impl_->connection(), impl_->Begin(call), std::string(model),
+                           std::string(file), range, sink);
+}
+
+}  // namespace tensord

@@ -1,0 +1,163 @@
+#include "client/connection.h"
+
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/address.h"
+#include "client/cancellation_scope.h"
+#include "client/raw_stream.h"
+#include "proto/convert.h"
+#include "src/error.h"
+#include "src/status_macros.h"
+
+namespace tensord {
+namespace {
+
+// A server that restarts is found again soon, and a crowd of workers does not hammer it.
+constexpr int kFirstReconnectMs = 100;
+constexpr int kLastReconnectMs = 5'000;
+
+// How soon a wait for a connection notices a cancellation.
+constexpr absl::Duration kCancellationPoll = absl::Milliseconds(20);
+
+// How long to wait for gRPC's reason why there is no connection; it knows it already, if at all.
+constexpr absl::Duration kExplanationTimeout = absl::Milliseconds(200);
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
+                                           const ClientOptions& options) {
+  grpc::ChannelArguments arguments;
+  // Each client has a connection of its own, whatever other clients the process has.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // A stream that has delivered a byte is never retried by gRPC, so retrying is ours altogether.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLastReconnectMs);
+  // $http_proxy is meant for the web; a sidecar on loopback is not reached through it.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+}
+
+bool IsCancelled(const Call& call) {
+  return std::any_of(call.cancellations.begin(), call.cancellations.end(),
+                     [](const Cancellation& cancellation) { return cancellation.IsCancelled(); });
+}
+
+std::chrono::system_clock::time_point ToGrpcDeadline(absl::Time deadline) {
+  return absl::ToChronoTime(deadline);
+}
+
+absl::Status CheckOptions(const ClientOptions& options) {
+  if (options.connect_timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "connect_timeout is ", absl::FormatDuration(options.connect_timeout), ", not positive"));
+  }
+  if (options.num_async_threads == 0) {
+    return absl::InvalidArgumentError("num_async_threads is 0, at least 1 is needed");
+  }
+  if (options.max_message_bytes <= options.chunk_bytes || options.max_message_bytes > INT32_MAX) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_message_bytes is ", options.max_message_bytes,
+                     ", wanted is above chunk_bytes (", options.chunk_bytes, ") and below 2 GiB"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Connection::Connection(std::string address, std::string target, const ClientOptions& options)
+    : address_(std::move(address)),
+      options_(options),
+      channel_(MakeChannel(target, options)),
+      stub_(v1::TensorStore::NewStub(channel_)),
+      generic_stub_(channel_) {}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Create(absl::string_view address,
+                                                               const ClientOptions& options) {
+  TENSORD_RETURN_IF_ERROR(CheckOptions(options));
+  TENSORD_ASSIGN_OR_RETURN(std::string target, ParseAddress(address));
+  return std::unique_ptr<Connection>(
+      new Connection(std::string(address), std::move(target), options));
+}
+
+absl::Status Connection::Stream(absl::string_view method, const google::protobuf::Message& request,
+                                const Call& call, OnMessage on_message) const {
+  absl::Status handled;
+  const absl::Status status = Run(call, [&](grpc::ClientContext& context) {
+    RawStream stream(generic_stub_, context, absl::StrCat("/tensord.v1.TensorStore/", method),
+                     request.SerializeAsString());
+    while (const std::optional<PieceCursor> message = stream.Read()) {
+      handled = on_message(*message);
+      if (handled.ok()) continue;
+      context.TryCancel();
+      break;
+    }
+    return stream.Finish();
+  });
+  return handled.ok() ? status : handled;
+}
+
+absl::Status Connection::Run(const Call& call,
+                             absl::FunctionRef<grpc::Status(grpc::ClientContext&)> rpc) const {
+  TENSORD_RETURN_IF_ERROR(WaitForConnection(call));
+  // Shared with the cancelling thread, which may still hold it when the call has ended.
+  const auto context = std::make_shared<grpc::ClientContext>();
+  if (call.deadline != absl::InfiniteFuture()) context->set_deadline(ToGrpcDeadline(call.deadline));
+  std::deque<CancellationScope> scopes;
+  for (const Cancellation& cancellation : call.cancellations) {
+    scopes.emplace_back(cancellation, [context] { context->TryCancel(); });
+  }
+  return Translate(rpc(*context));
+}
+
+absl::Status Connection::WaitForConnection(const Call& call) const {
+  const absl::Time until = std::min(call.deadline, absl::Now() + options_.connect_timeout);
+  while (true) {
+    if (IsCancelled(call)) return absl::CancelledError("the call was cancelled");
+    const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
+    if (state == GRPC_CHANNEL_READY) return absl::OkStatus();
+    const absl::Time now = absl::Now();
+    if (now >= until) return ExplainNoConnection(call);
+    channel_->WaitForStateChange(state, ToGrpcDeadline(std::min(until, now + kCancellationPoll)));
+  }
+}
+
+// gRPC tells why it has no connection only through a call that fails for it.
+absl::Status Connection::ExplainNoConnection(const Call& call) const {
+  grpc::ClientContext context;
+  context.set_deadline(ToGrpcDeadline(absl::Now() + kExplanationTimeout));
+  v1::ListModelsRequest request;
+  request.set_page_size(1);
+  v1::ListModelsResponse response;
+  const grpc::Status status = stub_->ListModels(&context, request, &response);
+  if (channel_->GetState(false) == GRPC_CHANNEL_READY) return absl::OkStatus();
+
+  const std::string cause = status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED
+                                ? "it does not answer"
+                                : status.error_message();
+  if (call.deadline <= absl::Now()) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("no connection to ", address_, " before the deadline: ", cause));
+  }
+  return absl::UnavailableError(absl::StrCat("no connection to ", address_, " within ",
+                                             absl::FormatDuration(options_.connect_timeout), ": ",
+                                             cause));
+}
+
+absl::Status Connection::Translate(const grpc::Status& status) const {
+  absl::Status translated = FromGrpc(status);
+  const bool from_grpc = ReasonOf(translated) == ErrorReason::kUnspecified;
+  if (from_grpc && absl::IsUnavailable(translated)) return Annotate(translated, address_);
+  return translated;
+}
+
+}  // namespace tensord

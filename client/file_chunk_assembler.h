@@ -1,0 +1,49 @@
+// Hands a stream of FileChunks on to a sink, and believes nothing that it can check.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/file_chunk_decoder.h"
+#include "client/piece_cursor.h"
+#include "tensord/file_sink.h"
+#include "tensord/read_request.h"
+
+namespace tensord {
+
+// What the stream was asked for.
+struct FileExpectation {
+  std::string file;
+  std::string version;  // Empty: any.
+  ByteRange range;
+  bool checksum = false;  // All data must carry one.
+};
+
+// All errors are DATA_LOSS and say what, got and wanted, besides those of the sink. Used by one
+// thread.
+class FileChunkAssembler {
+ public:
+  // `sink` must outlive the assembler.
+  FileChunkAssembler(FileExpectation expectation, const FileSink& sink);
+
+  // Takes one message; `message` is borrowed for the call. After an error, call nothing else.
+  absl::Status Add(PieceCursor message);
+
+  // To be called at the end of a stream with status OK: nothing may be missing.
+  absl::StatusOr<FileStream> Finish() const;
+
+ private:
+  absl::Status AddInfo(const FileStream& info);
+  absl::Status CheckPlace(const FileChunkFields& fields) const;
+
+  const FileExpectation expectation_;
+  const FileSink& sink_;
+  bool has_info_ = false;
+  FileStream info_;
+  uint64_t next_offset_ = 0;  // In the file.
+  uint64_t end_ = 0;          // Of the range.
+};
+
+}  // namespace tensord
