@@ -8,7 +8,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <ctime>
 #include <string>
+#include <thread>
 
 #include "src/error.h"
 #include "tests/temp_dir.h"
@@ -157,6 +160,43 @@ TEST(SafetensorsFile, UnreadableFileIsAReadError) {
   const std::string loop = dir.Path("loop");
   ASSERT_EQ(symlink(loop.c_str(), loop.c_str()), 0);
   EXPECT_EQ(ReasonOf(OpenSafetensorsFile(loop).status()), ErrorReason::kReadError);
+}
+
+// Sets new modification times as fast as it can, for as long as it lives.
+class Toucher {
+ public:
+  explicit Toucher(const std::string& path) : thread_([this, path] { Run(path); }) {}
+  ~Toucher() {
+    stop_ = true;
+    thread_.join();
+  }
+
+ private:
+  void Run(const std::string& path) {
+    for (time_t second = 1; !stop_; ++second) {
+      const timespec times[2] = {{second, 0}, {second, 0}};
+      utimensat(AT_FDCWD, path.c_str(), times, 0);
+    }
+  }
+
+  std::atomic<bool> stop_ = false;
+  std::thread thread_;
+};
+
+TEST(SafetensorsFile, AChangeUnderTheReadingIsNoVerdict) {
+  const TempDir dir;
+  // Large enough that the file is touched while it is read; invalid, so that a verdict would show.
+  const std::string path = dir.Write("x", FileOf(std::string(10'000'000, ' '), ""));
+  absl::Status status;
+  {
+    const Toucher toucher(path);
+    do {
+      status = OpenSafetensorsFile(path).status();
+    } while (ReasonOf(status) == ErrorReason::kFileInvalid);
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ReasonOf(status), ErrorReason::kFileChanged);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("modification time"));
 }
 
 void ExpectNotRegular(const std::string& path, const std::string& kind) {
