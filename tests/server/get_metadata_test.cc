@@ -220,7 +220,7 @@ TEST_F(GetMetadataTest, EveryPageSizeGivesEveryFileAndEntryOnce) {
     for (const auto& page : pages) {
       size_t num_items = page.files_size();
       for (const auto& file : page.files()) num_items += file.metadata().entries_size();
-      if (page_size != 0) EXPECT_LE(num_items, page_size + 1);
+      EXPECT_TRUE(page_size == 0 || num_items <= page_size + 1) << num_items;
       EXPECT_GT(num_items, 0u);
     }
   }
@@ -266,9 +266,9 @@ TEST_F(GetMetadataTest, MissingFilesAreListed) {
 
 TEST_F(GetMetadataTest, ManySideFilesOverflowToFurtherPages) {
   Write("m/model.safetensors", kOne, Entries{{"k", "v"}});
-  constexpr int kNumSideFiles = 8'000;
+  constexpr int kNumSideFiles = 5'000;
   for (int i = 0; i < kNumSideFiles; ++i) {
-    WriteBytes(store_.Path(absl::StrCat("m/", std::string(200, 'x'), i, ".json")), "{}");
+    WriteBytes(store_.Path(absl::StrCat("m/model.", std::string(230, 'x'), i, ".json")), "{}");
   }
   const auto pages = Pages(*Load(), For("m"));
   EXPECT_GT(pages.size(), 1u);

@@ -1,0 +1,27 @@
+// The one gate between a stream and a file's bytes.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "src/mapped_file.h"
+
+namespace tensord {
+
+// Bytes of a file.
+struct FileRange {
+  uint64_t offset_bytes = 0;
+  uint64_t size_bytes = 0;
+};
+
+// Must succeed before `ranges` of `file` are read or handed to the network. Every path that touches
+// a mapping asks here, so that protection against broken files has one place to grow in.
+// Errors: FILE_CHANGED when the file is not what it was when it was mapped, or ends before a range.
+absl::Status PrepareToRead(const MappedFile& file, absl::Span<const FileRange> ranges);
+
+// Must succeed after the bytes were copied, or have left, before anybody is told that they are
+// right. Errors: as PrepareToRead.
+absl::Status ConfirmRead(const MappedFile& file);
+
+}  // namespace tensord

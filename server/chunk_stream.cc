@@ -1,0 +1,66 @@
+#include "server/chunk_stream.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/convert.h"
+
+namespace tensord {
+namespace {
+
+absl::Status Cancelled() { return absl::CancelledError("the call was cancelled"); }
+
+}  // namespace
+
+ChunkStream::ChunkStream(grpc::CallbackServerContext* context,
+                         absl::StatusOr<std::unique_ptr<ChunkProducer>> producer, WorkQueue* queue)
+    : context_(context), gate_(std::make_shared<DrainGate>(queue)) {
+  if (producer.ok()) {
+    producer_ = *std::move(producer);
+    WriteNext();
+  } else {
+    End(producer.status());
+  }
+}
+
+void ChunkStream::OnWriteDone(bool ok) {
+  chunk_.message.Clear();
+  if (!ok) return End(Cancelled());
+  if (chunk_.is_last) return FinishWhenDrained();
+  WriteNext();
+}
+
+void ChunkStream::OnCancel() {
+  // With a write outstanding OnWriteDone follows and ends the stream; only a stream that waits for
+  // its memory would wait on.
+  if (gate_->Cancel()) End(Cancelled());
+}
+
+void ChunkStream::WriteNext() {
+  if (context_->IsCancelled()) return End(Cancelled());
+  absl::StatusOr<ChunkProducer::Chunk> chunk = producer_->Next(gate_);
+  if (!chunk.ok()) return End(chunk.status());
+  chunk_ = *std::move(chunk);
+  if (!chunk_.is_last || gate_->used()) return StartWrite(&chunk_.message);
+  // All data are copies that have been checked, so the status can travel with the last message.
+  const absl::Status status = producer_->Finish();
+  AddTrailers();
+  StartWriteAndFinish(&chunk_.message, grpc::WriteOptions(), ToGrpc(status));
+}
+
+void ChunkStream::FinishWhenDrained() {
+  if (!gate_->WhenDrained([this] { End(producer_->Finish()); })) End(Cancelled());
+}
+
+void ChunkStream::End(const absl::Status& status) {
+  AddTrailers();
+  Finish(ToGrpc(status));
+}
+
+void ChunkStream::AddTrailers() {
+  if (producer_ == nullptr) return;
+  context_->AddTrailingMetadata("tensord-bytes-read", absl::StrCat(producer_->read_bytes()));
+  context_->AddTrailingMetadata("tensord-bytes-sent", absl::StrCat(producer_->sent_bytes()));
+}
+
+}  // namespace tensord

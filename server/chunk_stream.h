@@ -1,0 +1,49 @@
+// The one reactor of all streaming RPCs.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/chunk_producer.h"
+#include "server/drain_gate.h"
+#include "server/work_queue.h"
+
+namespace tensord {
+
+// Sends what a producer makes, one write outstanding at a time, at the pace of the client. Owns
+// itself: deleted by gRPC's OnDone, which comes only after the stream has called Finish.
+//
+// Initial metadata leaves with the first message and never alone, so that a call that fails before
+// its first byte can still be retried. No write hints are used: on the first message they hang
+// gRPC 1.51.
+class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
+ public:
+  // Begins at once; an error in place of a producer is the call's answer. `context` belongs to the
+  // call; `queue` must outlive it.
+  ChunkStream(grpc::CallbackServerContext* context,
+              absl::StatusOr<std::unique_ptr<ChunkProducer>> producer, WorkQueue* queue);
+
+ private:
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override { delete this; }
+
+  void WriteNext();
+  // Mapped memory is checked once more when the network has let go of it, and only then is the
+  // stream OK.
+  void FinishWhenDrained();
+  void End(const absl::Status& status);
+  void AddTrailers();
+
+  grpc::CallbackServerContext* const context_;
+  std::unique_ptr<ChunkProducer> producer_;
+  const std::shared_ptr<DrainGate> gate_;
+  ChunkProducer::Chunk chunk_;  // What is being written.
+};
+
+}  // namespace tensord

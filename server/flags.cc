@@ -1,0 +1,185 @@
+#include "server/flags.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_split.h"
+#include "server/chunk_options.h"
+#include "server/version.h"
+
+namespace tensord {
+namespace {
+
+constexpr char kDescription[] =
+    "tensord serves tensors out of safetensors files over gRPC.\n"
+    "\n"
+    "Every model below a store can be listed, described and read: a tensor, a numpy-style\n"
+    "slice, or thousands of them in one stream.\n"
+    "\n"
+    "  tensord --store /models\n"
+    "  tensord --store llm=/models/llm --store lora=/models/lora --listen unix:/run/tensord.sock\n"
+    "  grpcurl -plaintext 127.0.0.1:50051 tensord.v1.TensorStore/ListModels";
+
+constexpr char kFooter[] =
+    "Every flag but --version and --help can be given as an environment variable: TENSORD_STORE\n"
+    "for --store, TENSORD_CHUNK_BYTES for --chunk-bytes; repeated flags as one variable with\n"
+    "commas. A flag beats its variable. Sizes take units: 512KiB, 1MiB.\n"
+    "\n"
+    "On stderr a line `listening address=ADDRESS` for each address says that calls are answered.\n"
+    "SIGTERM and SIGINT end running streams within 25 s; a second signal ends at once.\n"
+    "\n"
+    "Exit codes: 0 clean; 1 failure while running; 2 wrong flags; 3 an address is in use;\n"
+    "4 a store cannot be read.";
+
+// `DIR` or `NAME=DIR`; what stands before `=` is a name only if it could be one.
+StoreOptions ParseStore(const std::string& text) {
+  constexpr char kNameCharacters[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  const size_t equals = text.find('=');
+  const size_t name_end = text.find_first_not_of(kNameCharacters);
+  if (equals == std::string::npos || equals == 0 || equals != name_end) return {"", text};
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+std::string CheckStores(const std::vector<StoreOptions>& stores) {
+  std::map<std::string, int> names;
+  if (stores.empty()) return "--store is required: a directory with models";
+  for (const StoreOptions& store : stores) {
+    if (store.path.empty()) return "--store: the directory is empty";
+    if (++names[store.name] > 1) {
+      return store.name.empty() ? "--store: several stores need names: --store NAME=DIR"
+                                : "--store: two stores are called " + store.name;
+    }
+  }
+  return "";
+}
+
+constexpr char kDefaultAddress[] = "127.0.0.1:50051";
+
+// The values of a repeatable flag: as given, else from `variable`. Not CLI11's own way, because
+// that would split at commas on the command line too.
+std::vector<std::string> Repeated(std::vector<std::string> given, const char* variable) {
+  const char* const value = std::getenv(variable);
+  if (!given.empty() || value == nullptr) return given;
+  return absl::StrSplit(value, ',', absl::SkipEmpty());
+}
+
+// What CLI11 fills in, as it stands on the command line.
+struct Raw {
+  std::vector<std::string> stores;
+  std::vector<std::string> listen;
+  std::string mode = "0660";
+  uint64_t chunk_bytes = kDefaultChunkBytes;
+  uint64_t max_request_bytes = 4 << 20;
+  std::string reflection = "auto";
+  std::string log_format;
+  std::string log_level = "info";
+  bool check_config = false;
+};
+
+void AddServing(CLI::App& app, Raw& raw) {
+  const CLI::AsSizeValue size(/*kb_is_1000=*/false);
+  app.add_option("--store", raw.stores,
+                 "Directory with models. Repeatable as NAME=DIR: its models are then NAME/...")
+      ->type_name("DIR")
+      ->allow_extra_args(false);
+  app.add_option("--listen", raw.listen,
+                 "HOST:PORT (port 0: any free one) or unix:/PATH. Repeatable")
+      ->type_name("ADDRESS")
+      ->default_str(kDefaultAddress)
+      ->allow_extra_args(false);
+  app.add_option("--unix-socket-mode", raw.mode, "Mode of Unix sockets, octal")
+      ->envname("TENSORD_UNIX_SOCKET_MODE")
+      ->type_name("MODE")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            const bool ok = !text.empty() && text.size() <= 4 &&
+                            text.find_first_not_of("01234567") == std::string::npos &&
+                            std::strtoul(text.c_str(), nullptr, 8) <= 0777;
+            return ok ? std::string() : "wanted an octal mode up to 0777, got " + text;
+          },
+          ""))
+      ->capture_default_str();
+  app.add_option("--chunk-bytes", raw.chunk_bytes,
+                 "Data in one message of a stream, 64KiB to 4032KiB, where a request does not say")
+      ->envname("TENSORD_CHUNK_BYTES")
+      ->type_name("SIZE")
+      ->transform(size)
+      ->check(CLI::Range(uint64_t{kMinChunkBytes}, uint64_t{kMaxChunkBytes}))
+      ->capture_default_str();
+  app.add_option("--max-request-size", raw.max_request_bytes, "Larger requests are refused")
+      ->envname("TENSORD_MAX_REQUEST_SIZE")
+      ->type_name("SIZE")
+      ->transform(size)
+      ->check(CLI::Range(uint64_t{1} << 10, uint64_t{1} << 30))
+      ->capture_default_str();
+  app.add_option("--reflection", raw.reflection,
+                 "Server reflection for grpcurl; auto: unless an address is reachable from other "
+                 "machines")
+      ->envname("TENSORD_REFLECTION")
+      ->check(CLI::IsMember({"on", "off", "auto"}))
+      ->type_name("on|off|auto")
+      ->capture_default_str();
+}
+
+void AddRunning(CLI::App& app, Raw& raw) {
+  app.add_option("--log-format", raw.log_format, "Default: text on a terminal, else json")
+      ->envname("TENSORD_LOG_FORMAT")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("text|json");
+  app.add_option("--log-level", raw.log_level, "Least severe lines that are logged")
+      ->envname("TENSORD_LOG_LEVEL")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->type_name("debug|info|warn|error")
+      ->capture_default_str();
+  app.add_flag("--check-config", raw.check_config,
+               "Check the flags and that the stores are readable directories, and exit")
+      ->envname("TENSORD_CHECK_CONFIG");
+  app.set_version_flag("--version", std::string("tensord ") + kVersion);
+}
+
+Flags Convert(const Raw& raw, bool is_terminal) {
+  Flags flags;
+  for (const std::string& store : Repeated(raw.stores, "TENSORD_STORE")) {
+    flags.stores.push_back(ParseStore(store));
+  }
+  flags.server.listen = Repeated(raw.listen, "TENSORD_LISTEN");
+  if (flags.server.listen.empty()) flags.server.listen = {kDefaultAddress};
+  flags.server.unix_socket_mode = static_cast<mode_t>(std::strtoul(raw.mode.c_str(), nullptr, 8));
+  flags.server.chunk_bytes = static_cast<uint32_t>(raw.chunk_bytes);
+  flags.server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
+  flags.server.reflection = raw.reflection == "on"    ? Reflection::kOn
+                            : raw.reflection == "off" ? Reflection::kOff
+                                                      : Reflection::kAuto;
+  const bool is_json = raw.log_format.empty() ? !is_terminal : raw.log_format == "json";
+  flags.log_format = is_json ? LogFormat::kJson : LogFormat::kText;
+  flags.log_level = raw.log_level;
+  flags.check_config = raw.check_config;
+  return flags;
+}
+
+}  // namespace
+
+std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool is_terminal) {
+  CLI::App app(kDescription, "tensord");
+  app.footer(kFooter);
+  Raw raw;
+  AddServing(app, raw);
+  AddRunning(app, raw);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const bool is_error = error.get_exit_code() != 0;
+    app.exit(error);
+    return ExitNow{is_error ? kExitUsage : 0};
+  }
+  Flags flags = Convert(raw, is_terminal);
+  const std::string problem = CheckStores(flags.stores);
+  if (problem.empty()) return flags;
+  app.exit(CLI::ValidationError(problem));
+  return ExitNow{kExitUsage};
+}
+
+}  // namespace tensord

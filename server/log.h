@@ -1,0 +1,35 @@
+// The log: lines on stderr, of constant texts and named values.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/string_view.h"
+#include "server/flags.h"
+
+namespace tensord {
+
+// A named value of a line: `model` and "gpt2", `bytes` and 548105171.
+struct LogField {
+  absl::string_view name;
+  std::variant<std::string, uint64_t> value;
+};
+
+// Sets up format and level. To be called once, before anything is logged.
+void StartLog(LogFormat format, const std::string& level);
+
+// Write one line. `message` is a constant text, so that lines can be counted by it; whatever varies
+// is a field. Values may come from files and clients: whatever they hold, a line stays one line.
+// Thread-safe.
+void LogInfo(absl::string_view message, std::initializer_list<LogField> fields);
+void LogWarning(absl::string_view message, std::initializer_list<LogField> fields);
+void LogError(absl::string_view message, std::initializer_list<LogField> fields);
+
+// The line by which scripts learn the address: it holds `listening address=ADDRESS` in both
+// formats, which is contract.
+void LogListening(const std::string& address);
+
+}  // namespace tensord

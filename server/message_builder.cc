@@ -1,0 +1,52 @@
+#include "server/message_builder.h"
+
+#include <cassert>
+#include <utility>
+
+namespace tensord {
+namespace {
+
+// What a slice of mapped memory keeps alive.
+struct Hold {
+  std::shared_ptr<const MappedFile> file;
+  std::shared_ptr<DrainGate> gate;
+};
+
+void Drop(void* user_data) {
+  const std::unique_ptr<Hold> hold(static_cast<Hold*>(user_data));
+  // The stream's last check compares the file, which it holds itself, so the order does not matter.
+  hold->gate->Release();
+}
+
+}  // namespace
+
+MessageBuilder::MessageBuilder(size_t own_bytes) : own_(own_bytes) {}
+
+absl::Span<std::byte> MessageBuilder::Own(size_t size_bytes) {
+  assert(size_bytes <= own_.size() - used_);
+  // The slice was made by us and nobody else has seen it yet.
+  std::byte* begin = reinterpret_cast<std::byte*>(const_cast<uint8_t*>(own_.begin())) + used_;
+  used_ += size_bytes;
+  return {begin, size_bytes};
+}
+
+void MessageBuilder::Append(std::shared_ptr<const MappedFile> file,
+                            absl::Span<const std::byte> bytes, std::shared_ptr<DrainGate> gate) {
+  Cut();
+  gate->Hold();
+  auto* data = const_cast<std::byte*>(bytes.data());  // gRPC's type asks for it; it only reads.
+  slices_.emplace_back(data, bytes.size(), &Drop, new Hold{std::move(file), std::move(gate)});
+}
+
+grpc::ByteBuffer MessageBuilder::Build() {
+  Cut();
+  assert(used_ == own_.size());
+  return grpc::ByteBuffer(slices_.data(), slices_.size());
+}
+
+void MessageBuilder::Cut() {
+  if (used_ > cut_) slices_.push_back(own_.sub(cut_, used_));
+  cut_ = used_;
+}
+
+}  // namespace tensord

@@ -1,0 +1,46 @@
+// Puts a message together out of bytes written here and memory that is mapped.
+#pragma once
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/slice.h>
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "server/drain_gate.h"
+#include "src/mapped_file.h"
+
+namespace tensord {
+
+// A message is a list of slices: pieces of one buffer of ours, with mapped memory between them.
+class MessageBuilder {
+ public:
+  // `own_bytes`: how much Own will hand out in all, exactly.
+  explicit MessageBuilder(size_t own_bytes);
+  MessageBuilder(const MessageBuilder&) = delete;
+  MessageBuilder& operator=(const MessageBuilder&) = delete;
+
+  // The next `size_bytes` of the message, not initialised; to be filled before the next Append or
+  // Build, which may copy small pieces.
+  absl::Span<std::byte> Own(size_t size_bytes);
+
+  // Puts `bytes` of `file` behind what is there, without a copy. The mapping and `gate` are held
+  // until gRPC has let go of them: its "write done" comes before the socket has read the bytes.
+  void Append(std::shared_ptr<const MappedFile> file, absl::Span<const std::byte> bytes,
+              std::shared_ptr<DrainGate> gate);
+
+  grpc::ByteBuffer Build();
+
+ private:
+  // Closes the piece of our buffer that was handed out since the last mapped slice.
+  void Cut();
+
+  grpc::Slice own_;
+  size_t used_ = 0;
+  size_t cut_ = 0;  // Up to here `own_` stands in `slices_`; below or equal to `used_`.
+  std::vector<grpc::Slice> slices_;
+};
+
+}  // namespace tensord

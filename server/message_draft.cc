@@ -1,0 +1,108 @@
+#include "server/message_draft.h"
+
+#include <algorithm>
+
+#include "absl/strings/string_view.h"
+#include "src/error.h"
+
+namespace tensord {
+namespace {
+
+// Prefixes of all parts but the first: with kMaxChunkBytes of data, the stream's info and the
+// longest first prefix the message stays below gRPC's 4 MiB.
+constexpr uint64_t kMaxPrefixBytes = 32 << 10;
+
+}  // namespace
+
+void MessageDrafter::Draft(const StreamPosition& position, const ModelFiles& files,
+                           MessageDraft& draft) const {
+  draft.parts.clear();
+  draft.after = position;
+  StreamPosition& at = draft.after;
+  uint64_t data_room = options_.chunk_bytes;
+  uint64_t total_room = options_.chunk_bytes + kMaxPrefixBytes;
+  while (at.next < plan_.results.size()) {
+    const DraftPart part = NextPart(at, files, data_room);
+    const uint64_t end = plan_.results[part.index].end;
+    const bool completes =
+        part.error != nullptr || options_.plan_only || part.offset_bytes + part.size_bytes == end;
+    const uint64_t cost = part.prefix_bytes + part.size_bytes;
+    if (!draft.parts.empty()) {
+      // A small result is not torn apart, and a large one not into crumbs.
+      if (cost > total_room || (!completes && part.size_bytes < kMinMappedBytes)) break;
+    }
+    draft.parts.push_back(part);
+    data_room -= part.size_bytes;
+    total_room -= std::min(cost, total_room);
+    if (completes) {
+      at = {.next = at.next + 1, .begun = false, .offset_bytes = 0};
+    } else {
+      at = {.next = at.next, .begun = true, .offset_bytes = part.offset_bytes + part.size_bytes};
+      if (data_room == 0) break;
+    }
+  }
+}
+
+DraftPart MessageDrafter::NextPart(const StreamPosition& position, const ModelFiles& files,
+                                   uint64_t room) const {
+  const PlannedResult& result = plan_.results[position.next];
+  DraftPart part;
+  part.index = position.next;
+  part.has_header = !position.begun;
+  part.offset_bytes = position.begun ? position.offset_bytes : result.begin;
+  const size_t file = plan_.model->tensor(result.tensor).file;
+  if (!options_.plan_only && result.begin < result.end) {
+    if (files.status(file).ok()) {
+      Measure(result, room, part);
+    } else {
+      part.error = &files.status(file);
+    }
+  }
+  part.prefix_bytes = PartPrefixSize(View(part));
+  return part;
+}
+
+void MessageDrafter::Measure(const PlannedResult& result, uint64_t room, DraftPart& part) const {
+  const uint64_t limit = std::min(room, result.end - part.offset_bytes);
+  part.size_bytes = limit;
+  if (limit < kMinMappedBytes) return;
+  const std::shared_ptr<const SlicePlan>& slice = plan_.slices[result.slice];
+  if (slice->is_contiguous()) {
+    part.is_mapped = true;
+    return;
+  }
+  ChunkCursor cursor(slice, part.offset_bytes, part.offset_bytes + limit);
+  uint64_t mapped = 0;
+  for (;;) {
+    const ChunkCursor::Run run = cursor.NextRun(limit - mapped);
+    if (run.size_bytes < kMinMappedBytes) break;
+    mapped += run.size_bytes;
+    cursor.Skip(run.size_bytes);
+  }
+  if (mapped == 0) return;
+  part.size_bytes = mapped;
+  part.is_mapped = true;
+}
+
+TensorPartView MessageDrafter::View(const DraftPart& part) const {
+  const PlannedResult& result = plan_.results[part.index];
+  TensorPartView view;
+  view.result = result.result;
+  view.offset_bytes = part.offset_bytes;
+  view.data_bytes = part.size_bytes;
+  view.has_crc32c = options_.checksum && !options_.plan_only && part.error == nullptr;
+  if (part.has_header) {
+    const Model::Tensor tensor = plan_.model->tensor(result.tensor);
+    const SlicePlan& slice = *plan_.slices[result.slice];
+    view.header = TensorHeaderView{DtypeName(tensor.dtype), slice.shape(), slice.size_bytes(),
+                                   tensor.name, result.selection};
+  }
+  if (part.error != nullptr) {
+    view.error =
+        ResultErrorView{static_cast<int32_t>(part.error->code()),
+                        static_cast<int32_t>(ReasonOf(*part.error)), part.error->message()};
+  }
+  return view;
+}
+
+}  // namespace tensord

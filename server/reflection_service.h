@@ -1,0 +1,20 @@
+// Server reflection, so that grpcurl and its like need no proto file.
+#pragma once
+
+#include <grpcpp/impl/service_type.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tensord {
+
+// `grpc.reflection.v1.ServerReflection` over the descriptors linked into this binary. Lists
+// `services` and itself. A service of our own and not libgrpc++_reflection: that one switches
+// reflection on for every server of the process, and speaks v1alpha only. Thread-safe.
+std::unique_ptr<grpc::Service> MakeReflectionV1(std::vector<std::string> services);
+
+// The same under its older name, `grpc.reflection.v1alpha`, for older tools.
+std::unique_ptr<grpc::Service> MakeReflectionV1Alpha(std::vector<std::string> services);
+
+}  // namespace tensord

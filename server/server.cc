@@ -1,0 +1,99 @@
+#include "server/server.h"
+
+#include <grpcpp/ext/health_check_service_server_builder_option.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/server_builder.h>
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "grpc/health/v1/health.pb.h"
+#include "server/reflection_service.h"
+#include "src/status_macros.h"
+
+namespace tensord {
+namespace {
+
+constexpr char kHealthService[] = "grpc.health.v1.Health";
+
+absl::StatusOr<std::vector<Listener>> OpenAll(const ServerOptions& options) {
+  std::vector<Listener> listeners;
+  for (const std::string& address : options.listen) {
+    TENSORD_ASSIGN_OR_RETURN(std::vector<Listener> opened,
+                             Listener::Open(address, options.unix_socket_mode));
+    for (Listener& listener : opened) listeners.push_back(std::move(listener));
+  }
+  return listeners;
+}
+
+void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(options.max_request_bytes);
+  builder.SetMaxSendMessageSize(-1);
+  // Tensors do not compress, and a compressed request may be a bomb.
+  for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
+    builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
+  }
+  builder.SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
+  // Measured as a loss on loopback, and CVE-2024-11407 in this release of gRPC.
+  builder.AddChannelArgument("grpc.experimental.tcp_tx_zerocopy_enabled", 0);
+}
+
+}  // namespace
+
+Server::Server(const ServerOptions& options, const LiveCatalog* catalog)
+    : service_(catalog, &queue_, options.chunk_bytes) {}
+
+void Server::MakeReflection() {
+  // gRPC's health service brings no descriptors; naming one links them in.
+  const std::vector<std::string> services = {
+      v1::TensorStore::service_full_name(),
+      grpc::health::v1::HealthCheckRequest::descriptor() != nullptr ? kHealthService : ""};
+  reflection_.push_back(MakeReflectionV1(services));
+  reflection_.push_back(MakeReflectionV1Alpha(services));
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
+                                                      const LiveCatalog* catalog) {
+  TENSORD_ASSIGN_OR_RETURN(std::vector<Listener> listeners, OpenAll(options));
+  auto server = std::unique_ptr<Server>(new Server(options, catalog));
+  for (const Listener& listener : listeners) server->Name(listener);
+  const bool reflects = options.reflection == Reflection::kAuto
+                            ? server->remote_addresses_.empty()
+                            : options.reflection == Reflection::kOn;
+  if (reflects) server->MakeReflection();
+
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  Configure(options, builder);
+  builder.RegisterService(&server->service_);
+  for (const auto& service : server->reflection_) builder.RegisterService(service.get());
+  server->acceptor_ = std::make_unique<Acceptor>(std::move(listeners), builder);
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr) return absl::InternalError("gRPC refuses to start a server");
+  server->SetServing(false);
+  TENSORD_RETURN_IF_ERROR(server->acceptor_->Start(server->server_.get()));
+  return server;
+}
+
+Server::~Server() {
+  if (server_ != nullptr) Shutdown(std::chrono::milliseconds(0));
+}
+
+void Server::Name(const Listener& listener) {
+  addresses_.push_back(listener.address());
+  if (listener.is_remote()) remote_addresses_.push_back(listener.address());
+  if (port_ == 0) port_ = listener.port();
+}
+
+void Server::SetServing(bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(v1::TensorStore::service_full_name(), serving);
+}
+
+void Server::Shutdown(std::chrono::milliseconds grace) {
+  acceptor_->Stop();
+  server_->Shutdown(std::chrono::system_clock::now() + grace);
+  server_->Wait();
+  server_.reset();
+}
+
+}  // namespace tensord

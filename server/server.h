@@ -1,0 +1,75 @@
+// The daemon as an object: the same in production and in tests.
+#pragma once
+
+#include <grpcpp/server.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/acceptor.h"
+#include "server/chunk_options.h"
+#include "server/tensor_service.h"
+#include "server/work_queue.h"
+#include "src/live_catalog.h"
+
+namespace tensord {
+
+// `auto`: on, unless an address can be reached from other machines.
+enum class Reflection { kOn, kOff, kAuto };
+
+struct ServerOptions {
+  std::vector<std::string> listen = {"127.0.0.1:50051"};  // As Listener::Open takes them.
+  mode_t unix_socket_mode = 0660;
+  uint32_t chunk_bytes = kDefaultChunkBytes;  // Clamped when a request does not ask otherwise.
+  int max_request_bytes = 4 << 20;
+  Reflection reflection = Reflection::kAuto;
+};
+
+// Serves from Start to Shutdown. Thread-safe.
+class Server {
+ public:
+  // Serves what `catalog` holds, which must outlive the server; until it holds something, calls
+  // are answered UNAVAILABLE (STARTING). Errors: as Listener::Open.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
+                                                       const LiveCatalog* catalog);
+
+  // Shuts down at once.
+  ~Server();
+
+  // Of the first TCP address; 0 when there is none.
+  int port() const { return port_; }
+  // Of all listeners, as a client dials them, ports filled in.
+  const std::vector<std::string>& addresses() const { return addresses_; }
+  // Those of them that other machines can reach.
+  const std::vector<std::string>& remote_addresses() const { return remote_addresses_; }
+
+  // What health says of `tensord.v1.TensorStore`; not serving at first. The service "" is always
+  // serving: the process is alive.
+  void SetServing(bool serving);
+
+  // Accepts no more, lets running calls end within `grace`, then cancels them. Returns when all
+  // have ended. Once only.
+  void Shutdown(std::chrono::milliseconds grace);
+
+ private:
+  Server(const ServerOptions& options, const LiveCatalog* catalog);
+
+  void Name(const Listener& listener);
+  void MakeReflection();
+
+  WorkQueue queue_;  // First, because streams use it up to their end.
+  TensorService service_;
+  std::vector<std::unique_ptr<grpc::Service>> reflection_;
+  std::unique_ptr<Acceptor> acceptor_;
+  std::unique_ptr<grpc::Server> server_;
+  std::vector<std::string> addresses_;
+  std::vector<std::string> remote_addresses_;
+  int port_ = 0;
+};
+
+}  // namespace tensord

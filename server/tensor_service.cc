@@ -1,0 +1,150 @@
+#include "server/tensor_service.h"
+
+#include <google/protobuf/arena.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "proto/convert.h"
+#include "server/chunk_options.h"
+#include "server/chunk_stream.h"
+#include "server/file_stream.h"
+#include "server/get_metadata.h"
+#include "server/list_models.h"
+#include "server/list_tensors.h"
+#include "server/peek_tensor.h"
+#include "server/read_plan.h"
+#include "server/tensor_stream.h"
+#include "src/error.h"
+#include "src/status_macros.h"
+
+namespace tensord {
+namespace {
+
+using ProducerOr = absl::StatusOr<std::unique_ptr<ChunkProducer>>;
+
+absl::StatusOr<std::shared_ptr<const Catalog>> Current(const LiveCatalog& live) {
+  std::shared_ptr<const Catalog> catalog = live.Get();
+  if (catalog != nullptr) return catalog;
+  return MakeError(ErrorReason::kStarting, "the store is still being scanned");
+}
+
+// Answers a unary call with what `function` makes of the request.
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const LiveCatalog& live,
+                                 absl::StatusOr<Response> (*function)(const Catalog&,
+                                                                      const Request&),
+                                 const Request& request, Response* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  const absl::StatusOr<std::shared_ptr<const Catalog>> catalog = Current(live);
+  absl::StatusOr<Response> answer =
+      catalog.ok() ? function(**catalog, request) : absl::StatusOr<Response>(catalog.status());
+  if (answer.ok()) *response = *std::move(answer);
+  reactor->Finish(ToGrpc(answer.status()));
+  return reactor;
+}
+
+// Parses the request of a raw method and makes its producer with `open(catalog, request)`.
+template <typename Request, typename Open>
+ProducerOr Produce(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open) {
+  google::protobuf::Arena arena;  // A batch has many small messages.
+  auto* const request = google::protobuf::Arena::CreateMessage<Request>(&arena);
+  grpc::ByteBuffer copy(bytes);  // Of references; parsing consumes it.
+  const grpc::Status parsed = grpc::SerializationTraits<Request>::Deserialize(&copy, request);
+  if (!parsed.ok()) {
+    return MakeError(ErrorReason::kBadRequest, absl::StrCat("the request cannot be parsed as ",
+                                                            Request::descriptor()->full_name()));
+  }
+  TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(*request));
+  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
+  return open(*catalog, *request);
+}
+
+// The options that all tensor requests share.
+template <typename Request>
+MessageDrafter::Options MessageOptions(const Request& request, uint32_t default_chunk_bytes) {
+  return {.chunk_bytes = ClampChunkBytes(request.chunk_bytes(), default_chunk_bytes),
+          .checksum = request.checksum(),
+          .plan_only = false};
+}
+
+template <typename Request>
+ProducerOr OpenSingle(const Catalog& catalog, const Request& request, uint32_t chunk_bytes) {
+  TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
+  return std::make_unique<TensorStream>(
+      std::move(plan),
+      TensorStream::Options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/false});
+}
+
+ProducerOr OpenBatch(const Catalog& catalog, const v1::GetTensorsRequest& request,
+                     uint32_t chunk_bytes) {
+  TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
+  TensorStream::Options options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/true};
+  options.messages.plan_only = request.plan_only();
+  return std::make_unique<TensorStream>(std::move(plan), options);
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* TensorService::ListModels(Context* context,
+                                                    const v1::ListModelsRequest* request,
+                                                    v1::ListModelsResponse* response) {
+  return Answer(context, *catalog_, &tensord::ListModels, *request, response);
+}
+
+grpc::ServerUnaryReactor* TensorService::ListTensors(Context* context,
+                                                     const v1::ListTensorsRequest* request,
+                                                     v1::ListTensorsResponse* response) {
+  return Answer(context, *catalog_, &tensord::ListTensors, *request, response);
+}
+
+grpc::ServerUnaryReactor* TensorService::GetMetadata(Context* context,
+                                                     const v1::GetMetadataRequest* request,
+                                                     v1::GetMetadataResponse* response) {
+  return Answer(context, *catalog_, &tensord::GetMetadata, *request, response);
+}
+
+grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
+                                                    const v1::PeekTensorRequest* request,
+                                                    v1::PeekTensorResponse* response) {
+  return Answer(context, *catalog_, &tensord::PeekTensor, *request, response);
+}
+
+TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
+  const auto open = [this](const Catalog& catalog, const v1::GetTensorRequest& parsed) {
+    return OpenSingle(catalog, parsed, chunk_bytes_);
+  };
+  return new ChunkStream(context, Produce<v1::GetTensorRequest>(*catalog_, *request, open), queue_);
+}
+
+TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::ByteBuffer* request) {
+  const auto open = [this](const Catalog& catalog, const v1::GetSliceRequest& parsed) {
+    return OpenSingle(catalog, parsed, chunk_bytes_);
+  };
+  return new ChunkStream(context, Produce<v1::GetSliceRequest>(*catalog_, *request, open), queue_);
+}
+
+TensorService::Stream* TensorService::GetTensors(Context* context,
+                                                 const grpc::ByteBuffer* request) {
+  const auto open = [this](const Catalog& catalog, const v1::GetTensorsRequest& parsed) {
+    return OpenBatch(catalog, parsed, chunk_bytes_);
+  };
+  return new ChunkStream(context, Produce<v1::GetTensorsRequest>(*catalog_, *request, open),
+                         queue_);
+}
+
+TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::ByteBuffer* request) {
+  const auto open = [this](const Catalog& catalog,
+                           const v1::ReadFileRequest& parsed) -> ProducerOr {
+    const ChunkOptions options{ClampChunkBytes(parsed.chunk_bytes(), chunk_bytes_),
+                               parsed.checksum()};
+    return FileStream::Open(catalog, parsed, options);
+  };
+  return new ChunkStream(context, Produce<v1::ReadFileRequest>(*catalog_, *request, open), queue_);
+}
+
+}  // namespace tensord

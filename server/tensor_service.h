@@ -1,0 +1,63 @@
+// The service `tensord.v1.TensorStore`.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <cstdint>
+
+#include "server/work_queue.h"
+#include "src/live_catalog.h"
+#include "tensord/v1/tensord.grpc.pb.h"
+
+namespace tensord {
+
+namespace internal {
+
+// The four unary methods get parsed messages, the four streaming ones bytes: their answers are put
+// together by hand, so that file data need no copy.
+template <typename Base>
+using WithUnaryMethods = v1::TensorStore::WithCallbackMethod_ListModels<
+    v1::TensorStore::WithCallbackMethod_ListTensors<v1::TensorStore::WithCallbackMethod_GetMetadata<
+        v1::TensorStore::WithCallbackMethod_PeekTensor<Base>>>>;
+template <typename Base>
+using WithStreamingMethods = v1::TensorStore::WithRawCallbackMethod_GetTensor<
+    v1::TensorStore::WithRawCallbackMethod_GetSlice<
+        v1::TensorStore::WithRawCallbackMethod_GetTensors<
+            v1::TensorStore::WithRawCallbackMethod_ReadFile<Base>>>>;
+
+}  // namespace internal
+
+// Translates calls: to the catalog of the moment, one for the whole call, and back. Thread-safe.
+class TensorService final
+    : public internal::WithUnaryMethods<internal::WithStreamingMethods<v1::TensorStore::Service>> {
+ public:
+  // `catalog` and `queue` must outlive the service. `chunk_bytes` is what a request gets that does
+  // not ask.
+  TensorService(const LiveCatalog* catalog, WorkQueue* queue, uint32_t chunk_bytes)
+      : catalog_(catalog), queue_(queue), chunk_bytes_(chunk_bytes) {}
+
+ private:
+  using Context = grpc::CallbackServerContext;
+  using Stream = grpc::ServerWriteReactor<grpc::ByteBuffer>;
+
+  grpc::ServerUnaryReactor* ListModels(Context* context, const v1::ListModelsRequest* request,
+                                       v1::ListModelsResponse* response) override;
+  grpc::ServerUnaryReactor* ListTensors(Context* context, const v1::ListTensorsRequest* request,
+                                        v1::ListTensorsResponse* response) override;
+  grpc::ServerUnaryReactor* GetMetadata(Context* context, const v1::GetMetadataRequest* request,
+                                        v1::GetMetadataResponse* response) override;
+  grpc::ServerUnaryReactor* PeekTensor(Context* context, const v1::PeekTensorRequest* request,
+                                       v1::PeekTensorResponse* response) override;
+  Stream* GetTensor(Context* context, const grpc::ByteBuffer* request) override;
+  Stream* GetSlice(Context* context, const grpc::ByteBuffer* request) override;
+  Stream* GetTensors(Context* context, const grpc::ByteBuffer* request) override;
+  Stream* ReadFile(Context* context, const grpc::ByteBuffer* request) override;
+
+  const LiveCatalog* const catalog_;
+  WorkQueue* const queue_;
+  const uint32_t chunk_bytes_;
+};
+
+}  // namespace tensord

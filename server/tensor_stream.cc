@@ -1,0 +1,185 @@
+#include "server/tensor_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/chunk_encoder.h"
+#include "src/crc32c.h"
+#include "src/error.h"
+
+namespace tensord {
+namespace {
+
+constexpr uint64_t kPageBytes = 4096;
+
+StreamInfoView InfoOf(const ReadPlan& plan) {
+  return {plan.model->id(), plan.model->version(), static_cast<uint32_t>(plan.results.size()),
+          plan.size_bytes};
+}
+
+// About how much of a file a part's runs touch: the hull, or where runs lie far apart, each run
+// with the rest of its first and last page.
+uint64_t TouchedBytes(const SlicePlan& slice, uint64_t size_bytes, uint64_t hull_bytes) {
+  if (slice.is_contiguous() || size_bytes == 0) return size_bytes;
+  const uint64_t num_runs = 1 + (size_bytes - 1) / slice.run_bytes();
+  const uint64_t with_pages = size_bytes + num_runs * kPageBytes;
+  return std::min(hull_bytes, with_pages);
+}
+
+}  // namespace
+
+TensorStream::TensorStream(ReadPlan plan, const Options& options)
+    : plan_(std::move(plan)),
+      options_(options),
+      drafter_(plan_, options.messages),
+      files_(plan_.model) {}
+
+absl::StatusOr<ChunkProducer::Chunk> TensorStream::Next(const std::shared_ptr<DrainGate>& gate) {
+  // Each turn but the last meets a file that has failed since the draft, so there are at most as
+  // many turns as files.
+  for (;;) {
+    drafter_.Draft(position_, files_, draft_);
+    absl::Status failure = Failure(draft_);
+    if (!failure.ok()) return failure;
+    if (!Prepare(draft_)) continue;
+    Chunk chunk;
+    chunk.message = Encode(draft_, gate);
+    if (!ConfirmCopied(draft_)) continue;
+    Commit(draft_);
+    chunk.is_last = position_.next == plan_.results.size();
+    return chunk;
+  }
+}
+
+absl::Status TensorStream::Finish() {
+  absl::Status status = files_.ConfirmAll();
+  if (!status.ok()) return status;
+  if (num_failed_ == 0) return absl::OkStatus();
+  const bool unreadable = ReasonOf(first_failure_) == ErrorReason::kReadError;
+  return MakeError(
+      unreadable ? ErrorReason::kReadError : ErrorReason::kFileChanged,
+      absl::StrCat(num_failed_, " of ", plan_.results.size(),
+                   " results could not be completed; first: ", first_failure_.message()));
+}
+
+absl::Status TensorStream::Failure(const MessageDraft& draft) const {
+  if (options_.isolate_failures) return absl::OkStatus();
+  for (const DraftPart& part : draft.parts) {
+    if (part.error != nullptr) return *part.error;
+  }
+  return absl::OkStatus();
+}
+
+bool TensorStream::Prepare(const MessageDraft& draft) {
+  size_t i = 0;
+  while (i < draft.parts.size()) {
+    const size_t file = FileOf(draft.parts[i]);
+    ranges_.clear();
+    for (; i < draft.parts.size() && FileOf(draft.parts[i]) == file; ++i) {
+      if (draft.parts[i].size_bytes > 0) ranges_.push_back(Hull(draft.parts[i]));
+    }
+    if (!ranges_.empty() && !files_.Prepare(file, ranges_)) return false;
+  }
+  return true;
+}
+
+bool TensorStream::ConfirmCopied(const MessageDraft& draft) {
+  std::optional<size_t> confirmed;
+  for (const DraftPart& part : draft.parts) {
+    if (part.is_mapped || part.size_bytes == 0 || confirmed == FileOf(part)) continue;
+    confirmed = FileOf(part);
+    if (!files_.Confirm(*confirmed)) return false;
+  }
+  return true;
+}
+
+grpc::ByteBuffer TensorStream::Encode(const MessageDraft& draft,
+                                      const std::shared_ptr<DrainGate>& gate) {
+  const StreamInfoView info = InfoOf(plan_);
+  size_t own_bytes = info_sent_ ? 0 : StreamInfoSize(info);
+  for (const DraftPart& part : draft.parts) {
+    own_bytes += part.prefix_bytes + (part.is_mapped ? 0 : part.size_bytes);
+  }
+  MessageBuilder builder(own_bytes);
+  if (!info_sent_) EncodeStreamInfo(info, builder.Own(StreamInfoSize(info)));
+  for (const DraftPart& part : draft.parts) EncodePart(part, gate, builder);
+  return builder.Build();
+}
+
+void TensorStream::EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
+                              MessageBuilder& builder) {
+  const absl::Span<std::byte> checksum =
+      EncodePartPrefix(drafter_.View(part), builder.Own(part.prefix_bytes));
+  if (part.is_mapped) {
+    AppendMapped(part, gate, checksum, builder);
+  } else if (part.size_bytes > 0) {
+    AppendCopied(part, checksum, builder);
+  } else if (!checksum.empty()) {
+    EncodeCrc32c(0, checksum);
+  }
+}
+
+void TensorStream::AppendMapped(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
+                                absl::Span<std::byte> checksum, MessageBuilder& builder) {
+  const absl::Span<const std::byte> tensor = TensorBytes(part);
+  ChunkCursor& cursor = CursorAt(part);
+  std::vector<absl::Span<const std::byte>> runs;
+  uint32_t crc = 0;
+  for (uint64_t rest = part.size_bytes; rest > 0;) {
+    const ChunkCursor::Run run = cursor.NextRun(rest);
+    runs.push_back(tensor.subspan(run.offset_bytes, run.size_bytes));
+    if (!checksum.empty()) crc = ExtendCrc32c(crc, runs.back());
+    cursor.Skip(run.size_bytes);
+    rest -= run.size_bytes;
+  }
+  if (!checksum.empty()) EncodeCrc32c(crc, checksum);
+  for (const auto& run : runs) builder.Append(files_.mapping(FileOf(part)), run, gate);
+}
+
+void TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> checksum,
+                                MessageBuilder& builder) {
+  const absl::Span<std::byte> destination = builder.Own(part.size_bytes);
+  CursorAt(part).Gather(TensorBytes(part), destination);
+  if (!checksum.empty()) EncodeCrc32c(ExtendCrc32c(0, destination), checksum);
+}
+
+FileRange TensorStream::Hull(const DraftPart& part) {
+  const uint64_t begin = plan_.model->tensor(plan_.results[part.index].tensor).offset_bytes;
+  const ChunkCursor::Run hull = CursorAt(part).Hull(part.size_bytes);
+  return {begin + hull.offset_bytes, hull.size_bytes};
+}
+
+ChunkCursor& TensorStream::CursorAt(const DraftPart& part) {
+  if (!cursor_ || cursor_index_ != part.index || cursor_->offset_bytes() != part.offset_bytes) {
+    const PlannedResult& result = plan_.results[part.index];
+    cursor_.emplace(plan_.slices[result.slice], part.offset_bytes, result.end);
+    cursor_index_ = part.index;
+  }
+  return *cursor_;
+}
+
+size_t TensorStream::FileOf(const DraftPart& part) const {
+  return plan_.model->tensor(plan_.results[part.index].tensor).file;
+}
+
+absl::Span<const std::byte> TensorStream::TensorBytes(const DraftPart& part) const {
+  const Model::Tensor tensor = plan_.model->tensor(plan_.results[part.index].tensor);
+  return files_.mapping(tensor.file)->bytes().subspan(tensor.offset_bytes, tensor.size_bytes);
+}
+
+void TensorStream::Commit(const MessageDraft& draft) {
+  for (const DraftPart& part : draft.parts) {
+    sent_bytes_ += part.size_bytes;
+    if (part.size_bytes > 0) {
+      const SlicePlan& slice = *plan_.slices[plan_.results[part.index].slice];
+      read_bytes_ += TouchedBytes(slice, part.size_bytes, Hull(part).size_bytes);
+    }
+    if (part.error == nullptr) continue;
+    if (num_failed_++ == 0) first_failure_ = *part.error;
+  }
+  position_ = draft.after;
+  info_sent_ = true;
+}
+
+}  // namespace tensord

@@ -1,0 +1,76 @@
+// The messages of GetTensor, GetSlice and GetTensors.
+#pragma once
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/chunk_producer.h"
+#include "server/message_builder.h"
+#include "server/message_draft.h"
+#include "server/model_files.h"
+#include "server/read_plan.h"
+#include "src/chunk_cursor.h"
+
+namespace tensord {
+
+// Walks a plan. Each message is drafted, its files prepared, its parts encoded, and what was copied
+// confirmed; a file that fails on the way puts its error on the results that need it.
+class TensorStream final : public ChunkProducer {
+ public:
+  struct Options {
+    MessageDrafter::Options messages;
+    // A file that fails ends only its own results (GetTensors), not the stream.
+    bool isolate_failures = false;
+  };
+
+  TensorStream(ReadPlan plan, const Options& options);
+
+  absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate) override;
+  absl::Status Finish() override;
+
+ private:
+  // Opens and checks the files of the draft. False when one failed.
+  bool Prepare(const MessageDraft& draft);
+  // Checks the files of what was copied. False when one failed.
+  bool ConfirmCopied(const MessageDraft& draft);
+  // The first failed file's error, if the draft meets one and failures end the stream.
+  absl::Status Failure(const MessageDraft& draft) const;
+
+  grpc::ByteBuffer Encode(const MessageDraft& draft, const std::shared_ptr<DrainGate>& gate);
+  void EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
+                  MessageBuilder& builder);
+  void AppendMapped(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
+                    absl::Span<std::byte> checksum, MessageBuilder& builder);
+  void AppendCopied(const DraftPart& part, absl::Span<std::byte> checksum, MessageBuilder& builder);
+
+  // Where the part's bytes lie in its file, from the first to the last.
+  FileRange Hull(const DraftPart& part);
+  // A cursor that stands at the part's first byte. Parts are walked in order, so that one is kept.
+  ChunkCursor& CursorAt(const DraftPart& part);
+  size_t FileOf(const DraftPart& part) const;
+  absl::Span<const std::byte> TensorBytes(const DraftPart& part) const;
+  void Commit(const MessageDraft& draft);
+
+  const ReadPlan plan_;
+  const Options options_;
+  const MessageDrafter drafter_;
+  ModelFiles files_;
+  StreamPosition position_;
+  bool info_sent_ = false;
+  MessageDraft draft_;  // Kept for its memory.
+  std::vector<FileRange> ranges_;
+  std::optional<ChunkCursor> cursor_;
+  size_t cursor_index_ = 0;  // Which result `cursor_` walks.
+  size_t num_failed_ = 0;    // Results that were sent an error.
+  absl::Status first_failure_;
+};
+
+}  // namespace tensord
