@@ -12,11 +12,18 @@ static_assert(static_cast<int>(ModelState::kReady) == v1::MODEL_STATE_READY);
 static_assert(static_cast<int>(ModelState::kIncomplete) == v1::MODEL_STATE_INCOMPLETE);
 static_assert(static_cast<int>(ModelState::kInvalid) == v1::MODEL_STATE_INVALID);
 
+// 100 problems of 5 KiB keep a model below half of a page.
 constexpr size_t kMaxProblems = 100;
+constexpr size_t kMaxProblemFileBytes = 4096;
+constexpr size_t kMaxProblemMessageBytes = 1024;
 
 // Protobuf refuses to send or read a string that is not UTF-8, and one would break the listing.
 std::string Text(absl::string_view text) {
   return IsValidUtf8(text) ? std::string(text) : Escape(text);
+}
+
+std::string Shortened(const std::string& valid, size_t max_bytes) {
+  return std::string(Utf8Prefix(valid, max_bytes));
 }
 
 void AddProblems(const std::vector<Problem>& problems, v1::Model& model) {
@@ -25,10 +32,10 @@ void AddProblems(const std::vector<Problem>& problems, v1::Model& model) {
   for (size_t i = 0; i < num_told; ++i) {
     const Problem& problem = problems[i];
     v1::Problem& result = *model.add_problems();
-    result.set_file(Escape(problem.file));
+    result.set_file(Shortened(Escape(problem.file), kMaxProblemFileBytes));
     result.set_reason(static_cast<v1::ErrorReason>(problem.reason));
     result.set_variant(Text(problem.variant));
-    result.set_message(Text(problem.message));
+    result.set_message(Shortened(Text(problem.message), kMaxProblemMessageBytes));
   }
   if (all_fit) return;
   model.add_problems()->set_message(

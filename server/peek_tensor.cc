@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/convert.h"
+#include "server/chunk_source.h"
 #include "server/find_model.h"
 #include "src/chunk_cursor.h"
 #include "src/decode_values.h"
@@ -69,14 +70,13 @@ absl::StatusOr<std::vector<std::byte>> Read(const Model& model, const Model::Ten
   std::vector<std::byte> bytes(size_bytes);
   if (bytes.empty()) return bytes;
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, model.Map(tensor.file));
-  TENSORD_RETURN_IF_ERROR(file->CheckUnchanged());
-  const absl::Span<const std::byte> all = file->bytes();
-  if (tensor.offset_bytes > all.size() || tensor.size_bytes > all.size() - tensor.offset_bytes) {
-    return MakeError(ErrorReason::kFileChanged, "the file has become shorter");
-  }
   ChunkCursor cursor(std::move(plan), 0, size_bytes);
-  cursor.Gather(all.subspan(tensor.offset_bytes, tensor.size_bytes), absl::MakeSpan(bytes));
-  TENSORD_RETURN_IF_ERROR(file->CheckUnchanged());
+  const ChunkCursor::Run hull = cursor.Hull(size_bytes);
+  TENSORD_RETURN_IF_ERROR(
+      PrepareToRead(*file, {{tensor.offset_bytes + hull.offset_bytes, hull.size_bytes}}));
+  cursor.Gather(file->bytes().subspan(tensor.offset_bytes, tensor.size_bytes),
+                absl::MakeSpan(bytes));
+  TENSORD_RETURN_IF_ERROR(ConfirmRead(*file));
   return bytes;
 }
 
