@@ -26,8 +26,11 @@
 namespace tensord {
 namespace {
 
-// Headers read ahead of the first request, and kept. DeepSeek-V3's 91,991 tensors take 14 MiB.
-constexpr uint64_t kModelMemoryBytes = 64 << 20;
+// Parsed headers that are kept; DeepSeek-V3's 91,991 tensors take 14 MiB.
+constexpr uint64_t kModelMemoryBytes = 48 << 20;
+
+// Small models whose headers are read ahead: a fifth of a second's work. Others at first use.
+constexpr size_t kMaxSmallModelsAhead = 10'000;
 
 // Of the descriptors that the process may have, models may keep a quarter: sockets need the rest.
 size_t MaxKeptMappings() {
@@ -91,11 +94,13 @@ void AddGroups(const Store& store, uint32_t directory_number, const ScannedDirec
   for (FileGroup& group : GroupFiles(directory, read_index)) {
     const ScannedFile* only =
         group.index_file || group.files.size() != 1 ? nullptr : &directory.files[group.files[0]];
-    if (only != nullptr && !only->fault.empty() && !GroupOf(only->name).shard) {
+    if (only != nullptr && !only->details().fault.empty() && !GroupOf(only->name).shard) {
       Problem problem;
       problem.file = Escape(JoinPath(directory.path, only->name));
-      problem.reason = only->is_missing ? ErrorReason::kFileNotFound : ErrorReason::kFileInvalid;
-      problem.message = absl::StrCat(Quote(JoinPath(directory.path, only->name)), " ", only->fault);
+      problem.reason =
+          only->details().is_missing ? ErrorReason::kFileNotFound : ErrorReason::kFileInvalid;
+      problem.message =
+          absl::StrCat(Quote(JoinPath(directory.path, only->name)), " ", only->details().fault);
       problems.push_back(std::move(problem));
       continue;
     }
@@ -222,7 +227,7 @@ void Catalog::State::LoadAhead() {
       Get({i});
     }
   }
-  ParallelFor(num_threads, small.size(), [&](size_t index) {
+  ParallelFor(num_threads, std::min(small.size(), kMaxSmallModelsAhead), [&](size_t index) {
     if (!cache.IsFull()) Get({small[index]});
   });
 }

@@ -13,11 +13,13 @@
 namespace tensord {
 namespace {
 
-// Cells of edit-distance tables for one question: 2 M take about 4 ms.
-constexpr size_t kMaxCells = 2'000'000;
+// Cells of edit-distance tables for one question: 4 M take about 8 ms.
+constexpr size_t kMaxCells = 4'000'000;
 // Names looked at for a common ending; comparing ends is one memcmp each.
 constexpr size_t kMaxEndingsChecked = 200'000;
 constexpr size_t kMaxComparedBytes = 512;
+// Most slips are of one or two letters, and looking for few is quick: those are looked for first.
+constexpr size_t kNear = 2;
 
 struct Candidate {
   size_t distance;
@@ -27,11 +29,25 @@ struct Candidate {
   }
 };
 
+// Cuts what both begin and end with: it does not change the distance.
+void StripCommon(absl::string_view& a, absl::string_view& b) {
+  const size_t shorter = std::min(a.size(), b.size());
+  size_t front = 0;
+  while (front < shorter && a[front] == b[front]) ++front;
+  a.remove_prefix(front);
+  b.remove_prefix(front);
+  size_t back = 0;
+  while (back < shorter - front && a[a.size() - 1 - back] == b[b.size() - 1 - back]) ++back;
+  a.remove_suffix(back);
+  b.remove_suffix(back);
+}
+
 // Levenshtein's distance, or limit + 1 when it is above `limit`. Only the band of 2 * limit + 1
 // cells around the diagonal can hold a smaller one.
 size_t EditDistance(absl::string_view a, absl::string_view b, size_t limit, size_t& cells) {
   const size_t gap = a.size() > b.size() ? a.size() - b.size() : b.size() - a.size();
   if (gap > limit) return limit + 1;
+  StripCommon(a, b);
   std::vector<size_t> row(b.size() + 1, limit + 1);
   std::iota(row.begin(), row.begin() + static_cast<ptrdiff_t>(std::min(limit, b.size()) + 1), 0);
   for (size_t i = 1; i <= a.size(); ++i) {
@@ -62,10 +78,12 @@ bool SharesEnding(absl::string_view a, absl::string_view b) {
 class Search {
  public:
   Search(absl::string_view wanted, absl::FunctionRef<absl::string_view(size_t)> name_at)
-      : wanted_(wanted.substr(0, kMaxComparedBytes)),
-        limit_(std::max<size_t>(2, wanted_.size() / 3)),
-        name_at_(name_at) {}
+      : wanted_(wanted.substr(0, kMaxComparedBytes)), limit_(kNear), name_at_(name_at) {}
 
+  // Looks for names that are less alike, too.
+  void Widen() { limit_ = std::max(kNear, wanted_.size() / 3); }
+
+  bool HasFound() const { return !best_.empty(); }
   bool IsExhausted() const { return cells_ >= kMaxCells; }
 
   void Consider(size_t index) {
@@ -125,15 +143,22 @@ size_t LowerBound(absl::string_view wanted, size_t count,
 std::vector<std::string> ClosestNames(absl::string_view wanted, size_t count,
                                       absl::FunctionRef<absl::string_view(size_t)> name_at) {
   Search search(wanted, name_at);
-  for (size_t i = 0; i < std::min(count, kMaxEndingsChecked); ++i) search.ConsiderEnding(i);
   // From where the name would stand outwards: what shares its beginning is looked at first, in case
   // the budget does not reach for all.
-  size_t after = LowerBound(wanted, count, name_at);
-  size_t before = after;
-  while (!search.IsExhausted() && (before > 0 || after < count)) {
-    if (before > 0) search.Consider(--before);
-    if (after < count) search.Consider(after++);
-  }
+  const size_t middle = LowerBound(wanted, count, name_at);
+  const auto consider_all = [&] {
+    size_t after = middle;
+    size_t before = middle;
+    while (!search.IsExhausted() && (before > 0 || after < count)) {
+      if (before > 0) search.Consider(--before);
+      if (after < count) search.Consider(after++);
+    }
+  };
+  consider_all();
+  if (search.HasFound()) return search.Names();
+  search.Widen();
+  for (size_t i = 0; i < std::min(count, kMaxEndingsChecked); ++i) search.ConsiderEnding(i);
+  consider_all();
   return search.Names();
 }
 

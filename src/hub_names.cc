@@ -29,7 +29,7 @@ struct Repository {
 
 bool IsServable(const ScannedDirectory* directory, absl::string_view name) {
   const ScannedFile* file = directory == nullptr ? nullptr : directory->Find(name);
-  return file != nullptr && file->fault.empty();
+  return file != nullptr && file->details().fault.empty();
 }
 
 bool HasAllIndexed(const StoreScan& scan, const ScannedDirectory& directory,
@@ -47,7 +47,7 @@ bool HasAllIndexed(const StoreScan& scan, const ScannedDirectory& directory,
 bool HasAllShards(const ScannedDirectory& directory, const FileGroup& group) {
   std::map<uint64_t, std::set<uint64_t>> numbers;  // By count.
   for (const uint32_t file : group.files) {
-    if (!directory.files[file].fault.empty()) return false;
+    if (!directory.files[file].details().fault.empty()) return false;
     const std::optional<ShardNumber> shard = GroupOf(directory.files[file].name).shard;
     if (shard) numbers[shard->count].insert(shard->number);
   }
@@ -57,7 +57,7 @@ bool HasAllShards(const ScannedDirectory& directory, const FileGroup& group) {
 
 bool HasFaultyTensorFile(const ScannedDirectory& directory) {
   return std::any_of(directory.files.begin(), directory.files.end(), [](const ScannedFile& file) {
-    return KindOf(file.name) != FileKind::kSide && !file.fault.empty();
+    return KindOf(file.name) != FileKind::kSide && !file.details().fault.empty();
   });
 }
 

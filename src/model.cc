@@ -178,7 +178,7 @@ Model::SideFiles Model::FindSideFiles() const {
   const ScannedDirectory* directory = scan_->Find(directory_);
   if (directory == nullptr) return result;
   const auto is_side = [](const ScannedFile& file) {
-    return file.fault.empty() && KindOf(file.name) != FileKind::kTensors;
+    return file.details().fault.empty() && KindOf(file.name) != FileKind::kTensors;
   };
   const ptrdiff_t count = std::count_if(directory->files.begin(), directory->files.end(), is_side);
   const bool is_crowded = static_cast<size_t>(count) > kMaxSharedSideFiles;
@@ -187,7 +187,7 @@ Model::SideFiles Model::FindSideFiles() const {
     std::string real_path = directory->RealPathOf(file);
     const absl::StatusOr<FileIdentity> identity = root_->Identify(real_path);
     if (!identity.ok()) continue;
-    result.listed.push_back({file.name, identity->size_bytes, file.sha256});
+    result.listed.push_back({file.name, identity->size_bytes, file.details().sha256});
     result.real_paths.push_back(std::move(real_path));
   }
   return result;

@@ -1,42 +1,20 @@
 #include "src/model_builder.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <map>
 #include <queue>
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "src/error.h"
 #include "src/escape.h"
-#include "src/parallel_for.h"
-#include "src/status_macros.h"
 #include "src/version.h"
 
 namespace tensord {
 namespace {
-
-// The clock of a file's mtime ticks in milliseconds, on some file systems in seconds: content may
-// change again within the same mtime.
-constexpr int64_t kYoungNs = 2'000'000'000;
-constexpr int kMaxLooks = 3;
-
-int64_t NowNs() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-}
-
-absl::StatusOr<SafetensorsFile> ReadHeader(const StoreRoot& root, const std::string& real_path) {
-  TENSORD_ASSIGN_OR_RETURN(const OwnedFd fd, root.OpenFile(real_path));
-  return ReadSafetensorsFile(fd.get());
-}
 
 std::string DetailOf(const absl::Status& status, const std::string& key) {
   const std::map<std::string, std::string> details = ErrorDetails(status);
@@ -45,30 +23,6 @@ std::string DetailOf(const absl::Status& status, const std::string& key) {
 }
 
 }  // namespace
-
-absl::StatusOr<ModelIndex> ReadModelIndex(const StoreRoot& root, const ScannedDirectory& directory,
-                                          const ScannedFile& file) {
-  if (!file.fault.empty()) return MakeError(ErrorReason::kFileInvalid, file.fault);
-  TENSORD_ASSIGN_OR_RETURN(const OwnedFd fd, root.OpenFile(directory.RealPathOf(file)));
-  TENSORD_ASSIGN_OR_RETURN(const FileIdentity identity, IdentifyFile(fd.get()));
-  if (identity.size_bytes > kMaxIndexBytes) {
-    return MakeError(ErrorReason::kFileInvalid,
-                     absl::StrCat("has ", identity.size_bytes, " bytes, more than the limit of ",
-                                  kMaxIndexBytes));
-  }
-  std::string json(identity.size_bytes, '\0');
-  size_t have = 0;
-  while (have < json.size()) {
-    const ssize_t got =
-        pread(fd.get(), json.data() + have, json.size() - have, static_cast<off_t>(have));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return SystemError("cannot be read", errno);
-    if (got == 0) break;  // It shrank; what is left will not parse, or is the new text.
-    have += static_cast<size_t>(got);
-  }
-  json.resize(have);
-  return ModelIndex::Parse(json);
-}
 
 ModelBuilder::ModelBuilder(const ModelSource& source)
     : source_(source), model_(std::shared_ptr<Model>(new Model())) {
@@ -82,15 +36,13 @@ ModelBuilder::ModelBuilder(const ModelSource& source)
 }
 
 std::shared_ptr<const Model> ModelBuilder::Build(size_t num_threads) && {
-  ListParts();
-  ParallelFor(num_threads, parts_.size(), [this](size_t index) { ReadPart(index); });
-  LookAgainAtYoungFiles();
+  parts_ = ReadModelParts(source_, num_threads);
   AddFiles();
-  if (index_ != nullptr && index_->ok()) {
-    BuildIndexedView(**index_);
+  if (parts_.has_sound_index()) {
+    BuildIndexedView(**parts_.index);
     ReportStrays();
   } else {
-    if (index_ != nullptr) AddBadIndex();
+    if (parts_.index != nullptr) AddBadIndex();
     ReportMissingShards();
     BuildMergedView();
   }
@@ -99,97 +51,6 @@ std::shared_ptr<const Model> ModelBuilder::Build(size_t num_threads) && {
   SetState();
   SetVersion();
   return std::move(model_);
-}
-
-void ModelBuilder::ListParts() {
-  const FileGroup& group = source_.group;
-  const std::vector<ScannedFile>& files = source_.directory->files;
-  if (group.index_file) {
-    index_ = group.index != nullptr
-                 ? group.index
-                 : std::make_shared<const absl::StatusOr<ModelIndex>>(
-                       ReadModelIndex(*source_.root, *source_.directory, files[*group.index_file]));
-    if (index_->ok()) return ListIndexedParts(**index_);
-  }
-  for (const uint32_t file : group.files) AddPart(files[file]);
-}
-
-void ModelBuilder::AddPart(const ScannedFile& file) {
-  Part part;
-  part.name = file.name;
-  part.scanned = &file;
-  part.fault = file.fault;
-  if (file.is_missing) part.fault_reason = ErrorReason::kShardMissing;
-  if (file.fault.empty()) part.real_path = source_.directory->RealPathOf(file);
-  parts_.push_back(std::move(part));
-}
-
-ModelBuilder::Part ModelBuilder::PartOfIndexValue(const std::string& value) const {
-  Part part;
-  part.name = value;
-  const absl::StatusOr<std::string> path = ResolveIndexFile(source_.directory->path, value);
-  if (!path.ok()) {
-    part.fault = absl::StrCat("is not opened: the index ", path.status().message());
-    return part;
-  }
-  const std::string& base = source_.directory->path;
-  part.name = path->substr(base.empty() ? 0 : base.size() + 1);
-  const size_t slash = path->rfind('/');
-  const ScannedDirectory* directory =
-      source_.scan->Find(slash == std::string::npos ? "" : path->substr(0, slash));
-  part.scanned =
-      directory == nullptr
-          ? nullptr
-          : directory->Find(slash == std::string::npos ? *path : path->substr(slash + 1));
-  if (part.scanned == nullptr || !part.scanned->fault.empty()) {
-    const bool is_missing = part.scanned == nullptr || part.scanned->is_missing;
-    part.fault = part.scanned == nullptr ? "is missing" : part.scanned->fault;
-    if (is_missing) part.fault_reason = ErrorReason::kShardMissing;
-    return part;
-  }
-  part.real_path = directory->RealPathOf(*part.scanned);
-  return part;
-}
-
-// Two spellings of one path, "./a" and "a", are one part.
-void ModelBuilder::ListIndexedParts(const ModelIndex& index) {
-  std::map<std::string, Part> by_name;
-  std::vector<std::string> names;
-  for (const std::string& value : index.files()) {
-    Part part = PartOfIndexValue(value);
-    names.push_back(part.name);
-    by_name.try_emplace(part.name, std::move(part));
-  }
-  std::map<std::string, uint32_t> numbers;
-  for (auto& [name, part] : by_name) {
-    numbers[name] = static_cast<uint32_t>(parts_.size());
-    parts_.push_back(std::move(part));
-  }
-  for (const std::string& name : names) index_parts_.push_back(numbers[name]);
-}
-
-void ModelBuilder::ReadPart(size_t index) const {
-  Part& part = parts_[index];
-  if (!part.real_path.empty()) part.file = ReadHeader(*source_.root, part.real_path);
-}
-
-// Bounded: a file that is written all the time is refused until a later scan finds it at rest.
-void ModelBuilder::LookAgainAtYoungFiles() {
-  for (size_t i = 0; i < parts_.size(); ++i) {
-    Part& part = parts_[i];
-    for (int look = 1; look <= kMaxLooks; ++look) {
-      const bool is_changing = ReasonOf(part.file.status()) == ErrorReason::kFileChanged;
-      const bool is_young = part.file.ok() && NowNs() - part.file->identity.mtime_ns < kYoungNs;
-      if (!is_young && !is_changing) break;
-      const absl::StatusOr<FileIdentity> now = source_.root->Identify(part.real_path);
-      if (part.file.ok() && now.ok() && *now == part.file->identity) break;
-      if (look == kMaxLooks) {
-        part.file = MakeError(ErrorReason::kFileChanged, "is being written");
-      } else {
-        ReadPart(i);
-      }
-    }
-  }
 }
 
 uint32_t ModelBuilder::AddProblem(absl::string_view file, ErrorReason reason, std::string message) {
@@ -202,14 +63,14 @@ uint32_t ModelBuilder::AddProblem(absl::string_view file, ErrorReason reason, st
 }
 
 void ModelBuilder::AddFiles() {
-  model_->files_.reserve(parts_.size());
-  model_->records_.reserve(parts_.size());
-  for (Part& part : parts_) {
+  model_->files_.reserve(parts_.parts.size());
+  model_->records_.reserve(parts_.parts.size());
+  for (const ModelPart& part : parts_.parts) {
     ModelFile file;
     Model::FileRecord record;
     file.name = part.name;
     record.real_path = part.real_path;
-    if (part.scanned != nullptr) file.sha256 = part.scanned->sha256;
+    if (part.scanned != nullptr) file.sha256 = part.scanned->details().sha256;
     if (!part.fault.empty()) {
       record.problem = AddProblem(part.name, part.fault_reason,
                                   absl::StrCat("file ", Quote(part.name), " ", part.fault));
@@ -225,7 +86,7 @@ void ModelBuilder::AddFiles() {
       file.header = part.file->header;
       record.identity = part.file->identity;
     }
-    if (record.problem && !model_->doubt_ && !(index_ != nullptr && index_->ok())) {
+    if (record.problem && !model_->doubt_ && !parts_.has_sound_index()) {
       model_->doubt_ = record.problem;
     }
     model_->files_.push_back(std::move(file));
@@ -235,7 +96,7 @@ void ModelBuilder::AddFiles() {
 
 void ModelBuilder::AddBadIndex() {
   const std::string& name = source_.directory->files[*source_.group.index_file].name;
-  const absl::Status& status = index_->status();
+  const absl::Status& status = parts_.index->status();
   const uint32_t problem =
       AddProblem(name, ReasonOf(status),
                  absl::StrCat("index ", Quote(name), " ", status.message(),
@@ -256,7 +117,7 @@ void ModelBuilder::ReportMissingShards() {
   if (source_.is_file_alone) return;
   constexpr size_t kMaxShown = 10;
   std::map<uint64_t, std::set<uint64_t>> numbers;  // By count.
-  for (const Part& part : parts_) {
+  for (const ModelPart& part : parts_.parts) {
     const std::optional<ShardNumber> shard = GroupOf(part.name).shard;
     if (shard) numbers[shard->count].insert(shard->number);
   }
@@ -292,7 +153,7 @@ void ModelBuilder::BuildIndexedView(const ModelIndex& index) {
   model_->view_.reserve(index.num_tensors());
   for (size_t i = 0; i < index.num_tensors(); ++i) {
     const ModelIndex::Entry entry = index.entry(i);
-    const uint32_t file = index_parts_[entry.file];
+    const uint32_t file = parts_.part_of_file[entry.file];
     const ModelFile& holder = model_->files_[file];
     if (holder.header == nullptr) {
       model_->refusals_.push_back(
@@ -449,23 +310,23 @@ void ModelBuilder::SetState() {
 
 void ModelBuilder::SetVersion() {
   std::vector<VersionedFile> files;
-  for (const Part& part : parts_) {
+  for (const ModelPart& part : parts_.parts) {
     VersionedFile file;
     file.name = part.name;
     if (part.file.ok()) {
       const FileIdentity& identity = part.file->identity;
       file.size_bytes = identity.size_bytes;
       file.header_digest = part.file->header_digest;
-      const bool is_blob = part.scanned != nullptr && !part.scanned->sha256.empty();
-      file.content_tag = is_blob ? part.scanned->sha256 : absl::StrCat(identity.mtime_ns);
+      const bool is_blob = part.scanned != nullptr && !part.scanned->details().sha256.empty();
+      file.content_tag = is_blob ? part.scanned->details().sha256 : absl::StrCat(identity.mtime_ns);
     }
     files.push_back(std::move(file));
   }
   // An index decides which duplicate counts, so it is part of the content; all of it is hashed, so
   // its mtime does not matter.
-  if (index_ != nullptr && index_->ok()) {
+  if (parts_.has_sound_index()) {
     const std::string& name = source_.directory->files[*source_.group.index_file].name;
-    files.push_back({name, (*index_)->size_bytes(), (*index_)->digest(), ""});
+    files.push_back({name, (*parts_.index)->size_bytes(), (*parts_.index)->digest(), ""});
   }
   model_->version_ = ComputeVersion(std::move(files));
 }

@@ -143,8 +143,13 @@ absl::Status NameTable::NotFound(absl::string_view name) const {
     return MakeError(ErrorReason::kModelNotFound,
                      absl::StrCat("model ", Quote(name), " not found: the store has no models"));
   }
-  const auto closest = ClosestNames(
+  auto closest = ClosestNames(
       name, models_.size(), [this](size_t index) { return absl::string_view(models_[index].id); });
+  if (closest.empty()) {
+    closest = ClosestNames(name, directories_.size(), [this](size_t index) {
+      return absl::string_view(directories_[index].id);
+    });
+  }
   return MakeError(ErrorReason::kModelNotFound,
                    absl::StrCat("model ", Quote(name), " not found", ShowClosest(closest)));
 }

@@ -1,5 +1,6 @@
 #include "src/natural_order.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace tensord {
@@ -25,8 +26,16 @@ int CompareNumbers(absl::string_view a, absl::string_view b) {
 }  // namespace
 
 int CompareNatural(absl::string_view a, absl::string_view b) {
-  absl::string_view rest_a = a;
-  absl::string_view rest_b = b;
+  // Names of one model share long beginnings: go on from the number that the first difference may
+  // lie in.
+  size_t same = static_cast<size_t>(
+      std::mismatch(a.begin(), a.begin() + static_cast<ptrdiff_t>(std::min(a.size(), b.size())),
+                    b.begin())
+          .first -
+      a.begin());
+  while (same > 0 && IsDigit(a[same - 1])) --same;
+  absl::string_view rest_a = a.substr(same);
+  absl::string_view rest_b = b.substr(same);
   while (!rest_a.empty() && !rest_b.empty()) {
     if (IsDigit(rest_a[0]) && IsDigit(rest_b[0])) {
       const int order = CompareNumbers(TakeNumber(rest_a), TakeNumber(rest_b));

@@ -31,13 +31,6 @@ struct DirCloser {
   void operator()(DIR* directory) const { closedir(directory); }
 };
 
-// What tells a directory from all others while it is open.
-struct DirectoryKey {
-  dev_t device;
-  ino_t inode;
-  bool operator==(const DirectoryKey&) const = default;
-};
-
 struct DirectoryPaths {
   std::string path;
   std::string real_path;
@@ -118,12 +111,12 @@ class Scanner {
   void VisitChildren(const DirectoryPaths& at, DIR* directory);
   void VisitLink(const DirectoryPaths& at, DIR* directory, const Child& child,
                  ScannedDirectory& found);
-  void AddFile(const Child& child, ScannedDirectory& found, absl::string_view fault);
+  void AddFile(ScannedDirectory& found, const std::string& name, FileDetails details);
   void Report(absl::string_view path, absl::string_view what);
 
   const StoreRoot& root_;
   StoreScan scan_;
-  std::vector<DirectoryKey> ancestors_;  // Of the directory being visited, itself included.
+  std::vector<std::string> ancestors_;  // Real paths of the directories being visited.
   size_t num_directories_ = 0;
   size_t num_files_ = 0;
 };
@@ -148,17 +141,14 @@ void Scanner::Visit(const DirectoryPaths& at) {
     }
     return;
   }
+  // A link back to an ancestor: everything below is listed already.
+  if (std::find(ancestors_.begin(), ancestors_.end(), at.real_path) != ancestors_.end()) return;
   absl::StatusOr<OwnedFd> fd = root_.OpenDirectory(at.real_path);
   if (!fd.ok()) return Report(at.path, fd.status().message());
-  struct stat stat = {};
-  if (fstat(fd->get(), &stat) != 0) return Report(at.path, "cannot be examined");
-  const DirectoryKey key{stat.st_dev, stat.st_ino};
-  // A link back to an ancestor: everything below is listed already.
-  if (std::find(ancestors_.begin(), ancestors_.end(), key) != ancestors_.end()) return;
   const std::unique_ptr<DIR, DirCloser> directory(fdopendir(fd->get()));
   if (directory == nullptr) return Report(at.path, "cannot be listed");
   fd->Release();
-  ancestors_.push_back(key);
+  ancestors_.push_back(at.real_path);
   VisitChildren(at, directory.get());
   ancestors_.pop_back();
 }
@@ -173,7 +163,9 @@ void Scanner::VisitChildren(const DirectoryPaths& at, DIR* directory) {
     } else if (child.type == DT_DIR && KindOf(child.name) != FileKind::kTensors) {
       Visit({JoinPath(at.path, child.name), JoinPath(at.real_path, child.name)});
     } else {
-      AddFile(child, found, FaultOfType(child.type));
+      FileDetails details;
+      details.fault = std::string(FaultOfType(child.type));
+      AddFile(found, child.name, std::move(details));
     }
   }
   const bool has_models = std::any_of(found.files.begin(), found.files.end(), [](const auto& file) {
@@ -184,19 +176,21 @@ void Scanner::VisitChildren(const DirectoryPaths& at, DIR* directory) {
   scan_.directories.push_back(std::move(found));
 }
 
-void Scanner::AddFile(const Child& child, ScannedDirectory& found, absl::string_view fault) {
+void Scanner::AddFile(ScannedDirectory& found, const std::string& name, FileDetails details) {
   if (++num_files_ > kMaxScanFiles) {
     if (num_files_ == kMaxScanFiles + 1) {
-      Report(JoinPath(found.path, child.name),
+      Report(JoinPath(found.path, name),
              absl::StrCat("and what follows is not scanned: the store has more than ",
                           kMaxScanFiles, " files"));
     }
     return;
   }
-  if (!fault.empty() && KindOf(child.name) == FileKind::kSide) return;
+  if (!details.fault.empty() && KindOf(name) == FileKind::kSide) return;
   ScannedFile file;
-  file.name = child.name;
-  file.fault = std::string(fault);
+  file.name = name;
+  if (!details.fault.empty() || !details.real_path.empty()) {
+    file.special = std::make_unique<const FileDetails>(std::move(details));
+  }
   found.files.push_back(std::move(file));
 }
 
@@ -208,23 +202,20 @@ void Scanner::VisitLink(const DirectoryPaths& at, DIR* directory, const Child& c
   struct stat stat = {};
   const bool exists = fstatat(dirfd(directory), child.name.c_str(), &stat, 0) == 0;
   const bool is_directory = exists && S_ISDIR(stat.st_mode) && kind != FileKind::kTensors;
+  FileDetails details;
   if (!real_path.ok()) {
-    const std::string fault = FaultOfLink(LinkTarget(directory, child.name), real_path.status());
-    if (is_directory) return Report(path, fault);
-    if (kind == FileKind::kTensors || kind == FileKind::kIndex) {
-      AddFile(child, found, fault);
-      if (!found.files.empty() && found.files.back().name == child.name) {
-        found.files.back().is_missing = absl::IsNotFound(real_path.status());
-      }
-    }
+    details.fault = FaultOfLink(LinkTarget(directory, child.name), real_path.status());
+    details.is_missing = absl::IsNotFound(real_path.status());
+    if (is_directory) return Report(path, details.fault);
+    if (kind != FileKind::kOther) AddFile(found, child.name, std::move(details));
     return;
   }
   if (is_directory) return Visit({path, *real_path});
   if (kind == FileKind::kOther || !exists) return;
-  AddFile(child, found, FaultOfType(static_cast<unsigned char>(IFTODT(stat.st_mode))));
-  if (found.files.empty() || found.files.back().name != child.name) return;
-  found.files.back().real_path = *real_path;
-  found.files.back().sha256 = HubBlobSha256(at.path, LinkTarget(directory, child.name));
+  details.fault = std::string(FaultOfType(static_cast<unsigned char>(IFTODT(stat.st_mode))));
+  details.real_path = *real_path;
+  details.sha256 = HubBlobSha256(at.path, LinkTarget(directory, child.name));
+  AddFile(found, child.name, std::move(details));
 }
 
 }  // namespace
@@ -243,6 +234,11 @@ FileKind KindOf(absl::string_view name) {
   return FileKind::kOther;
 }
 
+const FileDetails& ScannedFile::details() const {
+  static const FileDetails kRegular;
+  return special == nullptr ? kRegular : *special;
+}
+
 const ScannedFile* ScannedDirectory::Find(absl::string_view name) const {
   const auto it =
       std::lower_bound(files.begin(), files.end(), name,
@@ -251,7 +247,8 @@ const ScannedFile* ScannedDirectory::Find(absl::string_view name) const {
 }
 
 std::string ScannedDirectory::RealPathOf(const ScannedFile& file) const {
-  return file.real_path.empty() ? JoinPath(real_path, file.name) : file.real_path;
+  const std::string& linked = file.details().real_path;
+  return linked.empty() ? JoinPath(real_path, file.name) : linked;
 }
 
 const ScannedDirectory* StoreScan::Find(absl::string_view path) const {

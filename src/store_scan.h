@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,12 +24,19 @@ enum class FileKind { kTensors, kIndex, kSide, kOther };
 // beside a model (never code).
 FileKind KindOf(absl::string_view name);
 
-struct ScannedFile {
-  std::string name;       // In its directory; UTF-8.
+// What is to say of a symlink or of anything but a regular file.
+struct FileDetails {
   std::string real_path;  // Where its symlinks lead; empty: no symlink, it is in real_path below.
   std::string sha256;     // 64 hex digits when it links to a hub blob named so, else empty.
   std::string fault;      // Why it is not a regular file, as a predicate ("is a FIFO"); else empty.
   bool is_missing = false;  // The fault is a symlink that leads nowhere.
+};
+
+struct ScannedFile {
+  std::string name;                            // In its directory; UTF-8.
+  std::unique_ptr<const FileDetails> special;  // Null for a regular file, which is nearly all.
+
+  const FileDetails& details() const;
 };
 
 // A directory that holds at least one tensor or index file.

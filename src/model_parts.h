@@ -1,0 +1,63 @@
+// The files of one model, found and read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "src/grouping.h"
+#include "src/mapping_cache.h"
+#include "src/model_index.h"
+#include "src/safetensors_file.h"
+#include "src/store_root.h"
+#include "src/store_scan.h"
+#include "tensord/error_reason.h"
+
+namespace tensord {
+
+// What the scan knows of a model before its headers are read.
+struct ModelSource {
+  std::shared_ptr<const StoreRoot> root;
+  std::shared_ptr<const StoreScan> scan;
+  const ScannedDirectory* directory = nullptr;  // In *scan.
+  FileGroup group;
+  bool is_file_alone =
+      false;  // Asked for by the path of one file: shards of its stem do not matter.
+  std::string id;
+  std::string short_name;
+  std::shared_ptr<MappingCache> mappings;
+};
+
+// Reads the index `file` of `directory`. Errors as ModelIndex::Parse and StoreRoot::OpenFile; the
+// message does not name the file.
+absl::StatusOr<ModelIndex> ReadModelIndex(const StoreRoot& root, const ScannedDirectory& directory,
+                                          const ScannedFile& file);
+
+// What was learnt of one file.
+struct ModelPart {
+  std::string name;                      // Relative to the model's directory.
+  const ScannedFile* scanned = nullptr;  // Null: not in the store.
+  std::string real_path;                 // In the store; empty: not to be opened.
+  std::string fault;                     // Why it is not to be opened, as a predicate.
+  ErrorReason fault_reason = ErrorReason::kFileInvalid;
+  absl::StatusOr<SafetensorsFile> file = absl::UnknownError("not read");
+};
+
+struct ModelParts {
+  std::vector<ModelPart> parts;  // In order of name.
+  // What the index says, or why it cannot be trusted; null: the model has none.
+  std::shared_ptr<const absl::StatusOr<ModelIndex>> index;
+  std::vector<uint32_t> part_of_file;  // For each of a sound index's files; into parts.
+
+  bool has_sound_index() const { return index != nullptr && index->ok(); }
+};
+
+// Finds the model's files, by its index or by its group, and reads their headers with up to
+// `num_threads` threads. A file that was written less than two seconds ago is looked at again in
+// the end, and refused with FILE_CHANGED if it does not hold still.
+ModelParts ReadModelParts(const ModelSource& source, size_t num_threads);
+
+}  // namespace tensord
