@@ -35,7 +35,7 @@ class ModelIndexBuilder
   bool Key(const char* text, rapidjson::SizeType size, bool);
   bool StartObject();
   bool EndObject(rapidjson::SizeType) { return Leave(); }
-  bool StartArray() { return depth_ == 0 ? Fail("wanted an object") : Enter(); }
+  bool StartArray() { return depth_ == 0 || is_map_next_ ? Default() : Enter(); }
   bool EndArray(rapidjson::SizeType) { return Leave(); }
 
   const std::string& error() const { return error_; }
@@ -71,7 +71,7 @@ bool ModelIndexBuilder::Scalar() {
 }
 
 bool ModelIndexBuilder::Enter() {
-  if (in_map_ || (is_map_next_ && depth_ != 1)) return Scalar();
+  if (in_map_) return Scalar();
   if (++depth_ > kMaxIndexDepth) {
     return Fail(absl::StrCat("nests deeper than ", kMaxIndexDepth, " levels"));
   }
