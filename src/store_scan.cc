@@ -70,7 +70,7 @@ std::vector<Child> ListChildren(DIR* directory) {
     struct stat stat = {};
     if (type == DT_UNKNOWN &&
         fstatat(dirfd(directory), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0) {
-      type = IFTODT(stat.st_mode);
+      type = static_cast<unsigned char>(IFTODT(stat.st_mode));
     }
     const bool may_be_directory = type == DT_DIR || type == DT_LNK;
     if (!may_be_directory && KindOf(entry->d_name) == FileKind::kOther) continue;
