@@ -1,0 +1,55 @@
+#include "client/tensorctl/exit_code.h"
+
+#include <cstddef>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "src/escape.h"
+#include "tensord/error_reason.h"
+
+namespace tensord::ctl {
+namespace {
+
+constexpr absl::string_view kUsageUrl = "tensorctl/usage";
+
+}  // namespace
+
+absl::Status UsageError(absl::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(message);
+  status.SetPayload(kUsageUrl, absl::Cord());
+  return status;
+}
+
+ExitCode ExitCodeOf(const absl::Status& status) {
+  if (status.ok()) return ExitCode::kOk;
+  if (status.GetPayload(kUsageUrl)) return ExitCode::kUsage;
+  if (status.code() == absl::StatusCode::kUnavailable) return ExitCode::kUnavailable;
+  if (status.code() == absl::StatusCode::kDeadlineExceeded) return ExitCode::kTimeout;
+  return ExitCode::kFailed;
+}
+
+std::string ErrorName(const absl::Status& status) {
+  const ErrorReason reason = ReasonOf(status);
+  return reason == ErrorReason::kUnspecified ? absl::StatusCodeToString(status.code())
+                                             : std::string(ErrorReasonName(reason));
+}
+
+std::string CleanMessage(absl::string_view message) {
+  std::string out;
+  while (!message.empty()) {
+    const size_t backslash = message.find('\\');
+    absl::StrAppend(&out, Escape(message.substr(0, backslash)));
+    if (backslash == absl::string_view::npos) break;
+    out += '\\';
+    message.remove_prefix(backslash + 1);
+  }
+  return out;
+}
+
+std::string ErrorText(const absl::Status& status) {
+  const std::string message = CleanMessage(status.message());
+  if (status.GetPayload(kUsageUrl)) return message;
+  return absl::StrCat(ErrorName(status), ": ", message);
+}
+
+}  // namespace tensord::ctl

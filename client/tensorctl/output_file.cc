@@ -1,0 +1,96 @@
+#include "client/tensorctl/output_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "src/escape.h"
+#include "src/status_macros.h"
+
+namespace tensord::ctl {
+namespace {
+
+std::string PartialPath(const std::string& path) { return path + ".partial"; }
+
+absl::Status SystemError(absl::string_view what, absl::string_view path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", Quote(path)));
+}
+
+absl::Status CheckTarget(const std::string& path) {
+  struct stat target = {};
+  if (lstat(path.c_str(), &target) != 0 || S_ISREG(target.st_mode) || S_ISLNK(target.st_mode)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(Quote(path), " is not a regular file, so it cannot be replaced"));
+}
+
+// The lock keeps two commands from writing one file. Whoever opened the partial file just before
+// another command renamed it holds the other's finished file: then the names differ.
+absl::Status Lock(int fd, const std::string& path) {
+  struct stat opened = {};
+  struct stat named = {};
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &opened) != 0 ||
+      stat(path.c_str(), &named) != 0 || opened.st_ino != named.st_ino ||
+      opened.st_dev != named.st_dev) {
+    return absl::AbortedError(absl::StrCat("another command writes ", Quote(path)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path) {
+  TENSORD_RETURN_IF_ERROR(CheckTarget(path));
+  const std::string partial = PartialPath(path);
+  const int fd =
+      open(partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  if (fd < 0) return SystemError("create", partial);
+  absl::Status status = CheckTarget(partial);
+  if (status.ok()) status = Lock(fd, partial);
+  if (status.ok() && ftruncate(fd, 0) != 0) status = SystemError("truncate", partial);
+  if (!status.ok()) {
+    close(fd);
+    return status;
+  }
+  return OutputFile(path, fd);
+}
+
+OutputFile::OutputFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+OutputFile::~OutputFile() {
+  if (fd_ < 0) return;
+  unlink(PartialPath(path_).c_str());
+  close(fd_);
+}
+
+absl::Status OutputFile::Write(absl::string_view bytes) { return WriteAll(fd_, bytes, path_); }
+
+absl::Status OutputFile::Commit() {
+  const std::string partial = PartialPath(path_);
+  // Renamed before it is closed, so that the lock covers the renaming.
+  if (rename(partial.c_str(), path_.c_str()) != 0) return SystemError("rename to", path_);
+  if (close(std::exchange(fd_, -1)) != 0) return SystemError("write", path_);
+  return absl::OkStatus();
+}
+
+absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view name) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return SystemError("write", name);
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tensord::ctl

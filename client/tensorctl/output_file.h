@@ -1,0 +1,40 @@
+// A file that appears under its name only when it is complete.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace tensord::ctl {
+
+// Writes PATH.partial and renames it to PATH on Commit; until then an older PATH stays as it is.
+// Destroyed without Commit, the partial file is removed; a killed process leaves it behind. Errors
+// name the path, escaped. Only moves.
+class OutputFile {
+ public:
+  // Takes over a partial file that nobody writes any more. Errors: FAILED_PRECONDITION where PATH
+  // is something else than a regular file; ABORTED where another process writes it.
+  static absl::StatusOr<OutputFile> Create(const std::string& path);
+
+  ~OutputFile();
+  OutputFile(OutputFile&& other) noexcept;
+  OutputFile& operator=(OutputFile&&) = delete;
+
+  absl::Status Write(absl::string_view bytes);
+
+  absl::Status Commit();
+
+ private:
+  OutputFile(std::string path, int fd);
+
+  std::string path_;
+  int fd_;  // -1: moved from, or committed.
+};
+
+// Writes all of `bytes`; `name` is what an error calls `fd`.
+absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view name);
+
+}  // namespace tensord::ctl

@@ -1,0 +1,41 @@
+// What every command that asks a server needs.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/tensorctl/console.h"
+#include "tensord/client.h"
+
+namespace tensord::ctl {
+
+// Options of all commands.
+struct GlobalOptions {
+  std::string server = "127.0.0.1:50051";
+  bool json = false;
+  absl::Duration timeout = absl::InfiniteDuration();  // Of the whole command.
+};
+
+// A connection, and the end of the user's patience.
+class Session {
+ public:
+  // Touches no network. A usage error for an address of unknown form.
+  static absl::StatusOr<Session> Open(const GlobalOptions& options, const Console& console);
+
+  const Client& client() const { return client_; }
+  const Console& console() const { return console_; }
+  const CallOptions& call() const { return call_; }
+
+  // call(), for the version that `model` has now only: all that one command says is of one version.
+  absl::StatusOr<CallOptions> Pin(const std::string& model) const;
+
+ private:
+  Session(Client client, const Console& console, CallOptions call);
+
+  Client client_;
+  Console console_;
+  CallOptions call_;
+};
+
+}  // namespace tensord::ctl
