@@ -82,9 +82,9 @@ absl::StatusOr<ReadReport> Client::ReadMany(absl::string_view model,
                            progress);
 }
 
-absl::StatusOr<FileStream> Client::ReadFile(absl::string_view model, absl::string_view file,
-                                            const ByteRange& range, const FileSink& sink,
-                                            const CallOptions& call) const {
+absl::StatusOr<FileStreamInfo> Client::ReadFile(absl::string_view model, absl::string_view file,
+                                                const ByteRange& range, const FileSink& sink,
+                                                const CallOptions& call) const {
   return tensord::ReadFile(impl_->connection(), impl_->Begin(call), std::string(model),
                            std::string(file), range, sink);
 }

@@ -115,7 +115,7 @@ void Client::ReadManyAsync(absl::string_view model, std::vector<ReadRequest> req
 
 void Client::ReadFileAsync(absl::string_view model, absl::string_view file, const ByteRange& range,
                            FileSink sink, const CallOptions& options,
-                           Callback<FileStream> done) const {
+                           Callback<FileStreamInfo> done) const {
   impl_->Start(
       options,
       [model = std::string(model), file = std::string(file), range, sink = std::move(sink)](

@@ -9,9 +9,9 @@
 
 namespace tensord {
 
-absl::StatusOr<FileStream> ReadFile(const Connection& connection, const Call& call,
-                                    const std::string& model, const std::string& file,
-                                    const ByteRange& range, const FileSink& sink) {
+absl::StatusOr<FileStreamInfo> ReadFile(const Connection& connection, const Call& call,
+                                        const std::string& model, const std::string& file,
+                                        const ByteRange& range, const FileSink& sink) {
   v1::ReadFileRequest request;
   SetCommonFields(connection, model, call.version, request);
   request.set_file(file);

@@ -10,8 +10,8 @@
 
 namespace tensord {
 
-absl::StatusOr<FileStream> ReadFile(const Connection& connection, const Call& call,
-                                    const std::string& model, const std::string& file,
-                                    const ByteRange& range, const FileSink& sink);
+absl::StatusOr<FileStreamInfo> ReadFile(const Connection& connection, const Call& call,
+                                        const std::string& model, const std::string& file,
+                                        const ByteRange& range, const FileSink& sink);
 
 }  // namespace tensord

@@ -39,7 +39,7 @@ absl::Status FileChunkAssembler::Add(PieceCursor message) {
   return absl::OkStatus();
 }
 
-absl::Status FileChunkAssembler::AddInfo(const FileStream& info) {
+absl::Status FileChunkAssembler::AddInfo(const FileStreamInfo& info) {
   const ByteRange& range = expectation_.range;
   if (info.file != expectation_.file) {
     return Lost("it sends file ", Quote(info.file), ", asked for was ", Quote(expectation_.file));
@@ -72,7 +72,7 @@ absl::Status FileChunkAssembler::CheckPlace(const FileChunkFields& fields) const
   return absl::OkStatus();
 }
 
-absl::StatusOr<FileStream> FileChunkAssembler::Finish() const {
+absl::StatusOr<FileStreamInfo> FileChunkAssembler::Finish() const {
   if (!has_info_) return Lost("a stream without messages ended with OK");
   if (next_offset_ != end_) {
     return Lost("the stream ended with OK at byte ", next_offset_, ", wanted is byte ", end_);

@@ -32,16 +32,16 @@ class FileChunkAssembler {
   absl::Status Add(PieceCursor message);
 
   // To be called at the end of a stream with status OK: nothing may be missing.
-  absl::StatusOr<FileStream> Finish() const;
+  absl::StatusOr<FileStreamInfo> Finish() const;
 
  private:
-  absl::Status AddInfo(const FileStream& info);
+  absl::Status AddInfo(const FileStreamInfo& info);
   absl::Status CheckPlace(const FileChunkFields& fields) const;
 
   const FileExpectation expectation_;
   const FileSink& sink_;
   bool has_info_ = false;
-  FileStream info_;
+  FileStreamInfo info_;
   uint64_t next_offset_ = 0;  // In the file.
   uint64_t end_ = 0;          // Of the range.
 };

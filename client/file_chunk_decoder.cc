@@ -6,7 +6,7 @@
 namespace tensord {
 namespace {
 
-bool DecodeInfo(PieceCursor cursor, FileStream& result) {
+bool DecodeInfo(PieceCursor cursor, FileStreamInfo& result) {
   using Info = v1::FileStreamInfo;
   while (cursor.remaining() > 0) {
     const FieldTag tag = ReadTag(cursor);

@@ -12,7 +12,7 @@ namespace tensord {
 
 // As tensord.v1.FileChunk.
 struct FileChunkFields {
-  std::optional<FileStream> info;
+  std::optional<FileStreamInfo> info;
   uint64_t offset_bytes = 0;
   std::optional<uint32_t> crc32c;
   PieceCursor data;  // Borrows the message's pieces.

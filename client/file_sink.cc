@@ -9,7 +9,7 @@
 namespace tensord {
 
 FileSink WriteToFile(int fd) {
-  return [fd](const FileStream&, uint64_t offset,
+  return [fd](const FileStreamInfo&, uint64_t offset,
               absl::Span<const std::byte> bytes) -> absl::Status {
     while (!bytes.empty()) {
       const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));

@@ -148,11 +148,11 @@ class Client {
                      Callback<ReadReport> done) const;
 
   // The original bytes of one of the model's files or side files, a name out of ModelInfo.
-  absl::StatusOr<FileStream> ReadFile(absl::string_view model, absl::string_view file,
-                                      const ByteRange& range, const FileSink& sink,
-                                      const CallOptions& call = {}) const;
+  absl::StatusOr<FileStreamInfo> ReadFile(absl::string_view model, absl::string_view file,
+                                          const ByteRange& range, const FileSink& sink,
+                                          const CallOptions& call = {}) const;
   void ReadFileAsync(absl::string_view model, absl::string_view file, const ByteRange& range,
-                     FileSink sink, const CallOptions& call, Callback<FileStream> done) const;
+                     FileSink sink, const CallOptions& call, Callback<FileStreamInfo> done) const;
 
  private:
   class Impl;

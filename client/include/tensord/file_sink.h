@@ -12,7 +12,7 @@
 namespace tensord {
 
 // What a file stream holds, known before its first byte.
-struct FileStream {
+struct FileStreamInfo {
   std::string model;        // Canonical id.
   std::string version;      // Of the model; side files are not part of it.
   std::string file;         // Relative to the model.
@@ -24,7 +24,7 @@ struct FileStream {
 // Called from the thread that reads, with ascending offsets and no gap; `bytes` may be up to a
 // message long and live for the call only. An error ends the stream and becomes the result. Bytes
 // count only when the read as a whole has returned OK. Never called for an empty range.
-using FileSink = std::function<absl::Status(const FileStream& stream, uint64_t offset,
+using FileSink = std::function<absl::Status(const FileStreamInfo& stream, uint64_t offset,
                                             absl::Span<const std::byte> bytes)>;
 
 // Writes each byte to where it stands in the file, by pwrite. Borrows `fd`, which must be open for
