@@ -93,7 +93,8 @@ absl::Status PullFile(const std::string& model, const WantedFile& file, const fs
   Sha256 digest;
   const Console& console = session.console();
   Progress line(console.error_is_terminal(), Escape(file.name), file.size_bytes);
-  const FileSink sink = [&](const FileStream&, uint64_t offset, absl::Span<const std::byte> bytes) {
+  const FileSink sink = [&](const FileStreamInfo&, uint64_t offset,
+                            absl::Span<const std::byte> bytes) {
     const absl::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (!file.sha256.empty()) digest.Update(text);
     line.Update(offset + text.size());
