@@ -1,5 +1,7 @@
 #include "server/log.h"
 
+#include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -74,6 +76,14 @@ void Log(spdlog::level::level_enum level, absl::string_view level_name, absl::st
   logger->log(level, is_json ? JsonLine(level_name, message, fields) : TextLine(message, fields));
 }
 
+// What the libraries have to say is caused by clients as a rule, so it is for debugging only.
+void LogOfGrpc(gpr_log_func_args* args) {
+  Log(spdlog::level::debug, "debug", "grpc", {{"error", std::string(args->message)}});
+}
+void LogOfProtobuf(google::protobuf::LogLevel, const char*, int, const std::string& message) {
+  Log(spdlog::level::debug, "debug", "protobuf", {{"error", message}});
+}
+
 }  // namespace
 
 void StartLog(LogFormat format, const std::string& level) {
@@ -84,6 +94,8 @@ void StartLog(LogFormat format, const std::string& level) {
   logger->set_level(spdlog::level::from_str(level));
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
+  gpr_set_log_function(&LogOfGrpc);
+  google::protobuf::SetLogHandler(&LogOfProtobuf);
 }
 
 void LogInfo(absl::string_view message, std::initializer_list<LogField> fields) {

@@ -18,7 +18,8 @@ struct LogField {
   std::variant<std::string, uint64_t> value;
 };
 
-// Sets up format and level. To be called once, before anything is logged.
+// Sets up format and level, and makes gRPC's and protobuf's own lines ours, on level debug. To be
+// called once, before anything is logged.
 void StartLog(LogFormat format, const std::string& level);
 
 // Write one line. `message` is a constant text, so that lines can be counted by it; whatever varies

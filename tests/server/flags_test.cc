@@ -1,0 +1,136 @@
+#include "server/flags.h"
+
+#include <stdlib.h>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace tensord {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::variant<Flags, ExitNow> Parse(std::vector<const char*> arguments, bool is_terminal = true) {
+  arguments.insert(arguments.begin(), "tensord");
+  return ParseFlags(static_cast<int>(arguments.size()), arguments.data(), is_terminal);
+}
+
+// Aborts the test where the flags are refused.
+Flags Good(const std::vector<const char*>& arguments, bool is_terminal = true) {
+  auto parsed = Parse(arguments, is_terminal);
+  EXPECT_TRUE(std::holds_alternative<Flags>(parsed));
+  return std::get<Flags>(parsed);
+}
+
+TEST(Flags, DefaultsAreLoopbackAndOneMebibyte) {
+  const Flags flags = Good({"--store", "/models"});
+  ASSERT_EQ(flags.stores.size(), 1);
+  EXPECT_EQ(flags.stores[0].name, "");
+  EXPECT_EQ(flags.stores[0].path, "/models");
+  EXPECT_THAT(flags.server.listen, ElementsAre("127.0.0.1:50051"));
+  EXPECT_EQ(flags.server.unix_socket_mode, 0660);
+  EXPECT_EQ(flags.server.chunk_bytes, 1 << 20);
+  EXPECT_EQ(flags.server.max_request_bytes, 4 << 20);
+  EXPECT_EQ(flags.server.reflection, Reflection::kAuto);
+  EXPECT_EQ(flags.log_level, "info");
+  EXPECT_FALSE(flags.check_config);
+}
+
+TEST(Flags, StoresMayHaveNames) {
+  const Flags flags = Good({"--store", "a=/x", "--store=b.1=/y=z", "--store", "/p,q=r"});
+  ASSERT_EQ(flags.stores.size(), 3);
+  EXPECT_EQ(flags.stores[0].name, "a");
+  EXPECT_EQ(flags.stores[0].path, "/x");
+  EXPECT_EQ(flags.stores[1].name, "b.1");
+  EXPECT_EQ(flags.stores[1].path, "/y=z");
+  EXPECT_EQ(flags.stores[2].name, "");
+  EXPECT_EQ(flags.stores[2].path, "/p,q=r");
+}
+
+TEST(Flags, SizesTakeUnits) {
+  const Flags flags =
+      Good({"--store", "/m", "--chunk-bytes", "512KiB", "--max-request-size", "16MiB"});
+  EXPECT_EQ(flags.server.chunk_bytes, 512 << 10);
+  EXPECT_EQ(flags.server.max_request_bytes, 16 << 20);
+}
+
+TEST(Flags, ModeIsOctal) {
+  EXPECT_EQ(Good({"--store", "/m", "--unix-socket-mode", "600"}).server.unix_socket_mode, 0600);
+}
+
+TEST(Flags, LogIsTextOnATerminalAndJsonElsewhere) {
+  EXPECT_EQ(Good({"--store", "/m"}, true).log_format, LogFormat::kText);
+  EXPECT_EQ(Good({"--store", "/m"}, false).log_format, LogFormat::kJson);
+  EXPECT_EQ(Good({"--store", "/m", "--log-format", "text"}, false).log_format, LogFormat::kText);
+}
+
+TEST(Flags, EnvironmentStandsInAndAFlagBeatsIt) {
+  setenv("TENSORD_STORE", "a=/x,b=/y", 1);
+  setenv("TENSORD_LISTEN", "unix:/s,127.0.0.1:1", 1);
+  setenv("TENSORD_CHUNK_BYTES", "64KiB", 1);
+  setenv("TENSORD_PORT", "tcp://10.0.0.1:80", 1);  // Kubernetes injects it: ignored.
+  const Flags from_environment = Good({});
+  const Flags from_flags = Good({"--store", "/m", "--listen", "[::1]:2", "--chunk-bytes", "1MiB"});
+  for (const char* name :
+       {"TENSORD_STORE", "TENSORD_LISTEN", "TENSORD_CHUNK_BYTES", "TENSORD_PORT"}) {
+    unsetenv(name);
+  }
+  ASSERT_EQ(from_environment.stores.size(), 2);
+  EXPECT_EQ(from_environment.stores[1].name, "b");
+  EXPECT_THAT(from_environment.server.listen, ElementsAre("unix:/s", "127.0.0.1:1"));
+  EXPECT_EQ(from_environment.server.chunk_bytes, 64 << 10);
+  ASSERT_EQ(from_flags.stores.size(), 1);
+  EXPECT_EQ(from_flags.stores[0].path, "/m");
+  EXPECT_THAT(from_flags.server.listen, ElementsAre("[::1]:2"));
+  EXPECT_EQ(from_flags.server.chunk_bytes, 1 << 20);
+}
+
+struct Row {
+  const char* name;
+  std::vector<const char*> arguments;
+  const char* message;
+};
+
+class BadFlags : public testing::TestWithParam<Row> {};
+
+TEST_P(BadFlags, AreAUsageErrorThatNamesThem) {
+  testing::internal::CaptureStderr();
+  const auto parsed = Parse(GetParam().arguments);
+  const std::string printed = testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(std::holds_alternative<ExitNow>(parsed));
+  EXPECT_EQ(std::get<ExitNow>(parsed).code, kExitUsage);
+  EXPECT_THAT(printed, HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Flags, BadFlags,
+    testing::Values(
+        Row{"NoStore", {}, "--store is required"},
+        Row{"EmptyStore", {"--store", "a="}, "directory is empty"},
+        Row{"TwoWithoutNames", {"--store", "/a", "--store", "/b"}, "several stores need names"},
+        Row{"SameName", {"--store", "a=/a", "--store", "a=/b"}, "two stores are called a"},
+        Row{"Unknown", {"--store", "/a", "--nonsense"}, "--nonsense"},
+        Row{"SmallChunk", {"--store", "/a", "--chunk-bytes", "1KiB"}, "--chunk-bytes"},
+        Row{"LargeChunk", {"--store", "/a", "--chunk-bytes", "4MiB"}, "--chunk-bytes"},
+        Row{"BadMode", {"--store", "/a", "--unix-socket-mode", "888"}, "octal mode"},
+        Row{"BadReflection", {"--store", "/a", "--reflection", "maybe"}, "--reflection"},
+        Row{"BadLevel", {"--store", "/a", "--log-level", "loud"}, "--log-level"}),
+    [](const testing::TestParamInfo<Row>& row) { return row.param.name; });
+
+TEST(Flags, HelpAndVersionExitWithZero) {
+  for (const char* flag : {"--help", "--version"}) {
+    testing::internal::CaptureStdout();
+    const auto parsed = Parse({flag});
+    EXPECT_THAT(testing::internal::GetCapturedStdout(), HasSubstr("tensord"));
+    ASSERT_TRUE(std::holds_alternative<ExitNow>(parsed));
+    EXPECT_EQ(std::get<ExitNow>(parsed).code, 0);
+  }
+}
+
+}  // namespace
+}  // namespace tensord
