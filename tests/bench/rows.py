@@ -61,7 +61,7 @@ class Group:
 # ---- Measures ----
 
 def size(b):
-    return (128 if b.quick else 512) * MIB
+    return (64 if b.quick else 512) * MIB
 
 
 def repeats(b):
@@ -303,7 +303,7 @@ GROUPS = [
           [Row("column slice, 128 B rows: payload rate vs contiguous", ">= 0.6", RATE, "narrow", "contiguous")], raw="raw"),
     Group("wire", {"ours": wire_bytes}, [Row("column slice: bytes on the wire by bytes of the slice", "<= 1.01", WIRE, "ours")],
           rounds=1, timed=False),
-    Group("tp8", {"ours": columns(8), "whole": columns(8, "--at-client", times=1), "raw": raw("unix")},
+    Group("tp8", {"ours": columns(8), "whole": columns(8, "--at-client", "--warm-ups", 0, times=1), "raw": raw("unix")},
           [Row("TP=8 columns of 1 GiB, vs whole and slice at the client", ">= 7", RATE, "ours", "whole")], raw="raw"),
     Group("first byte", {"ours": first_byte}, [Row("exec of a client to first byte, Unix socket", "<= 5", P50_MS, "ours")]),
     Group("model", {"ours": many("layered", "--fresh", times=2), "reference": reference},
