@@ -188,8 +188,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   try {
     app.parse(reversed);
   } catch (const CLI::CallForHelp&) {
-    const auto commands = app.get_subcommands();
-    return CommandLine{words.global, ShowText{(commands.empty() ? &app : commands[0])->help()}};
+    return CommandLine{words.global, ShowText{app.help()}};  // Of the command, where one is named.
   } catch (const CLI::CallForVersion& version) {
     return CommandLine{words.global, ShowText{absl::StrCat(version.what(), "\n")}};
   } catch (const CLI::ParseError& error) {

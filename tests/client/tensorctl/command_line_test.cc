@@ -88,6 +88,7 @@ TEST_F(CommandLineTest, ListsAreRepeated) {
 TEST_F(CommandLineTest, HelpAndVersionAreTexts) {
   EXPECT_THAT(ParsedAs<ShowText>({"--help"}).text, HasSubstr("Exit codes:"));
   EXPECT_THAT(ParsedAs<ShowText>({"get", "--help"}).text, HasSubstr("-o wte.npy"));
+  EXPECT_THAT(ParsedAs<ShowText>({"get", "--help"}).text, HasSubstr("Usage: tensorctl get"));
   EXPECT_THAT(ParsedAs<ShowText>({"--version"}).text, testing::StartsWith("tensorctl "));
 }
 
