@@ -47,7 +47,7 @@ std::string CleanMessage(absl::string_view message) {
 }
 
 std::string ErrorText(const absl::Status& status) {
-  const std::string message = CleanMessage(status.message());
+  std::string message = CleanMessage(status.message());
   if (status.GetPayload(kUsageUrl)) return message;
   return absl::StrCat(ErrorName(status), ": ", message);
 }
