@@ -136,8 +136,8 @@ def judge(row, group, rounds, wanted, reason):
         out["raw_spread"] = spread_of([RATE.of(one["results"][group.raw]) for one in used])
         if out["raw_spread"] > MAX_RAW_SPREAD:
             doubts.append(f"raw spreads {out['raw_spread']:.0%}")
-    if len(kept) < wanted:
-        doubts.append(f"{len(kept)} of {len(rounds)} rounds were quiet")
+    if group.timed and len(kept) < wanted:
+        doubts.append(f"{len(kept)} of {len(rounds)} rounds were quiet, wanted {wanted}")
     return out | verdict(row.goal, value, doubts)
 
 
