@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/chunk_options.h"
 #include "server/version.h"
@@ -83,16 +84,15 @@ void AddServing(CLI::App& app, Raw& raw) {
   const CLI::AsSizeValue size(/*kb_is_1000=*/false);
   app.add_option("--store", raw.stores,
                  "Directory with models. Repeatable as NAME=DIR: its models are then NAME/...")
-      ->type_name("DIR")
+      ->option_text("DIR")
       ->allow_extra_args(false);
   app.add_option("--listen", raw.listen,
                  "HOST:PORT (port 0: any free one) or unix:/PATH. Repeatable")
-      ->type_name("ADDRESS")
-      ->default_str(kDefaultAddress)
+      ->option_text(absl::StrCat("ADDRESS [", kDefaultAddress, "]"))
       ->allow_extra_args(false);
   app.add_option("--unix-socket-mode", raw.mode, "Mode of Unix sockets, octal")
       ->envname("TENSORD_UNIX_SOCKET_MODE")
-      ->type_name("MODE")
+      ->option_text("MODE [0660]")
       ->check(CLI::Validator(
           [](const std::string& text) {
             const bool ok = !text.empty() && text.size() <= 4 &&
@@ -100,40 +100,35 @@ void AddServing(CLI::App& app, Raw& raw) {
                             std::strtoul(text.c_str(), nullptr, 8) <= 0777;
             return ok ? std::string() : "wanted an octal mode up to 0777, got " + text;
           },
-          ""))
-      ->capture_default_str();
+          ""));
   app.add_option("--chunk-bytes", raw.chunk_bytes,
                  "Data in one message of a stream, 64KiB to 4032KiB, where a request does not say")
       ->envname("TENSORD_CHUNK_BYTES")
-      ->type_name("SIZE")
+      ->option_text("SIZE [1MiB]")
       ->transform(size)
-      ->check(CLI::Range(uint64_t{kMinChunkBytes}, uint64_t{kMaxChunkBytes}))
-      ->capture_default_str();
+      ->check(CLI::Range(uint64_t{kMinChunkBytes}, uint64_t{kMaxChunkBytes}));
   app.add_option("--max-request-size", raw.max_request_bytes, "Larger requests are refused")
       ->envname("TENSORD_MAX_REQUEST_SIZE")
-      ->type_name("SIZE")
+      ->option_text("SIZE [4MiB]")
       ->transform(size)
-      ->check(CLI::Range(uint64_t{1} << 10, uint64_t{1} << 30))
-      ->capture_default_str();
+      ->check(CLI::Range(uint64_t{1} << 10, uint64_t{1} << 30));
   app.add_option("--reflection", raw.reflection,
                  "Server reflection for grpcurl; auto: unless an address is reachable from other "
                  "machines")
       ->envname("TENSORD_REFLECTION")
       ->check(CLI::IsMember({"on", "off", "auto"}))
-      ->type_name("on|off|auto")
-      ->capture_default_str();
+      ->option_text("on|off|auto [auto]");
 }
 
 void AddRunning(CLI::App& app, Raw& raw) {
   app.add_option("--log-format", raw.log_format, "Default: text on a terminal, else json")
       ->envname("TENSORD_LOG_FORMAT")
       ->check(CLI::IsMember({"text", "json"}))
-      ->type_name("text|json");
+      ->option_text("text|json");
   app.add_option("--log-level", raw.log_level, "Least severe lines that are logged")
       ->envname("TENSORD_LOG_LEVEL")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
-      ->type_name("debug|info|warn|error")
-      ->capture_default_str();
+      ->option_text("debug|info|warn|error [info]");
   app.add_flag("--check-config", raw.check_config,
                "Check the flags and that the stores are readable directories, and exit")
       ->envname("TENSORD_CHECK_CONFIG");
