@@ -108,12 +108,11 @@ void PieceCursor::SkipField(uint32_t number, uint32_t wire_type, int depth) {
 }
 
 FieldTag ReadTag(PieceCursor& cursor) {
-  const uint64_t tag = cursor.ReadVarint();
-  FieldTag result;
-  result.number = static_cast<uint32_t>(tag >> 3);
-  result.wire_type = static_cast<uint32_t>(tag & 7);
-  // Numbers have 29 bits; a wire type of 7 makes SkipField fail.
-  if (result.number == 0 || tag > UINT32_MAX) return {0, 7};
+  // Of a longer number protobuf, too, takes the low 32 bits.
+  const auto tag = static_cast<uint32_t>(cursor.ReadVarint());
+  const FieldTag result{tag >> 3, tag & 7};
+  // No field has number 0, and SkipField fails on wire type 7.
+  if (result.number == 0) return {0, 7};
   return result;
 }
 
