@@ -8,13 +8,13 @@ build_packages=(
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
   libspdlog-dev libcli11-dev rapidjson-dev nlohmann-json3-dev libssl-dev
   grpc-proto                                    # grpc.health.v1 and grpc.reflection.v1, the protos
-  python3-minimal                               # makes the sample store
+  python3                                       # makes the sample store, checks the first slice
 )
 test_packages=(
   "${build_packages[@]}"
   libgtest-dev libgmock-dev git ccache
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14
-  python3 python3-venv
+  python3-venv
 )
 bench_packages=(
   "${build_packages[@]}"
