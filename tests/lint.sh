@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Formatting, layering, the proto's rules, and clang-tidy on the files that differ from the last landed commit.
 #
-# usage: tests/lint.sh [BASE]   BASE: clang-tidy looks at files changed since; default: the parent of HEAD, or all
+# usage: tests/lint.sh [BASE]   BASE: clang-tidy looks at files changed since; default: the parent of HEAD, or all files
+#                                 where there is no history
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sources() { git ls-files 'src/*.cc' 'src/*.h' 'proto/*.cc' 'proto/*.h' 'server/*.cc' 'server/*.h' 'client/*.cc' 'client/*.h' 'tests/*.cc' 'tests/*.h'; }
+sources() { find src proto server client tests -name '*.cc' -o -name '*.h'; }
 
 echo "-- clang-format"
 sources | xargs clang-format-14 --dry-run --Werror
@@ -17,7 +18,7 @@ echo "-- buf lint"
 (cd proto && ../build/venv/bin/buf lint)
 
 echo "-- clang-tidy"
-base=${1:-$(git rev-parse -q --verify HEAD~1 || true)}
+base=${1:-$(git rev-parse -q --verify HEAD~1 2>/dev/null || true)}
 if [ -n "$base" ]; then changed=$(git diff --name-only --diff-filter=d "$base" -- 'src/*.cc' 'proto/*.cc' 'server/*.cc' 'client/*.cc')
 else changed=$(sources | grep '\.cc$' | grep -v '^tests/' || true); fi
 changed=$(grep -v '^client/examples/' <<<"$changed" || true)
