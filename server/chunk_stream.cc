@@ -13,8 +13,9 @@ absl::Status Cancelled() { return absl::CancelledError("the call was cancelled")
 }  // namespace
 
 ChunkStream::ChunkStream(grpc::CallbackServerContext* context,
-                         absl::StatusOr<std::unique_ptr<ChunkProducer>> producer, WorkQueue* queue)
-    : context_(context), gate_(std::make_shared<DrainGate>(queue)) {
+                         absl::StatusOr<std::unique_ptr<ChunkProducer>> producer,
+                         ActiveStreams::Token token, WorkQueue* queue)
+    : token_(std::move(token)), context_(context), gate_(std::make_shared<DrainGate>(queue)) {
   if (producer.ok()) {
     producer_ = *std::move(producer);
     WriteNext();

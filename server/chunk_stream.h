@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/active_streams.h"
 #include "server/chunk_producer.h"
 #include "server/drain_gate.h"
 #include "server/work_queue.h"
@@ -24,9 +25,10 @@ namespace tensord {
 class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   // Begins at once; an error in place of a producer is the call's answer. `context` belongs to the
-  // call; `queue` must outlive it.
+  // call; `token` is given back when gRPC has taken the status; `queue` must outlive the stream.
   ChunkStream(grpc::CallbackServerContext* context,
-              absl::StatusOr<std::unique_ptr<ChunkProducer>> producer, WorkQueue* queue);
+              absl::StatusOr<std::unique_ptr<ChunkProducer>> producer, ActiveStreams::Token token,
+              WorkQueue* queue);
 
  private:
   void OnWriteDone(bool ok) override;
@@ -40,6 +42,7 @@ class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   void End(const absl::Status& status);
   void AddTrailers();
 
+  const ActiveStreams::Token token_;
   grpc::CallbackServerContext* const context_;
   std::unique_ptr<ChunkProducer> producer_;
   const std::shared_ptr<DrainGate> gate_;

@@ -98,6 +98,8 @@ struct AddValues {
 
 absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
                                                   const v1::PeekTensorRequest& request) {
+  // As in the streams: a new client's wish must not turn silently into other values.
+  TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Model> model,
                            FindModel(catalog, request.model(), request.version()));
   TENSORD_ASSIGN_OR_RETURN(const size_t index, model->Find(request.tensor()));

@@ -4,6 +4,9 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -13,6 +16,9 @@
 
 namespace tensord {
 namespace {
+
+// At most 4 MiB lie in a send buffer (Linux's tcp_wmem): enough for a client that reads 8 MiB/s.
+constexpr std::chrono::milliseconds kLinger(500);
 
 constexpr char kHealthService[] = "grpc.health.v1.Health";
 
@@ -90,8 +96,16 @@ void Server::SetServing(bool serving) {
 }
 
 void Server::Shutdown(std::chrono::milliseconds grace) {
+  const auto deadline = std::chrono::steady_clock::now() + grace;
   acceptor_->Stop();
-  server_->Shutdown(std::chrono::system_clock::now() + grace);
+  // gRPC closes a connection with its last stream, and the system then drops what the client has
+  // not fetched yet: so streams end first, and clients get a moment for the rest.
+  if (service_.Drain(deadline) > 0) {
+    std::this_thread::sleep_until(std::min(deadline, std::chrono::steady_clock::now() + kLinger));
+  }
+  const auto rest =
+      std::max(std::chrono::steady_clock::duration(0), deadline - std::chrono::steady_clock::now());
+  server_->Shutdown(std::chrono::system_clock::now() + rest);
   server_->Wait();
   server_.reset();
 }

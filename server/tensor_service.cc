@@ -114,18 +114,27 @@ grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
   return Answer(context, *catalog_, &tensord::PeekTensor, *request, response);
 }
 
+template <typename Request, typename Open>
+TensorService::Stream* TensorService::Begin(Context* context, const grpc::ByteBuffer& request,
+                                            Open open) {
+  absl::StatusOr<ActiveStreams::Token> token = streams_.Begin();
+  if (!token.ok()) return new ChunkStream(context, token.status(), ActiveStreams::Token(), queue_);
+  return new ChunkStream(context, Produce<Request>(*catalog_, request, open), *std::move(token),
+                         queue_);
+}
+
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
   const auto open = [this](const Catalog& catalog, const v1::GetTensorRequest& parsed) {
     return OpenSingle(catalog, parsed, chunk_bytes_);
   };
-  return new ChunkStream(context, Produce<v1::GetTensorRequest>(*catalog_, *request, open), queue_);
+  return Begin<v1::GetTensorRequest>(context, *request, open);
 }
 
 TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::ByteBuffer* request) {
   const auto open = [this](const Catalog& catalog, const v1::GetSliceRequest& parsed) {
     return OpenSingle(catalog, parsed, chunk_bytes_);
   };
-  return new ChunkStream(context, Produce<v1::GetSliceRequest>(*catalog_, *request, open), queue_);
+  return Begin<v1::GetSliceRequest>(context, *request, open);
 }
 
 TensorService::Stream* TensorService::GetTensors(Context* context,
@@ -133,8 +142,7 @@ TensorService::Stream* TensorService::GetTensors(Context* context,
   const auto open = [this](const Catalog& catalog, const v1::GetTensorsRequest& parsed) {
     return OpenBatch(catalog, parsed, chunk_bytes_);
   };
-  return new ChunkStream(context, Produce<v1::GetTensorsRequest>(*catalog_, *request, open),
-                         queue_);
+  return Begin<v1::GetTensorsRequest>(context, *request, open);
 }
 
 TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::ByteBuffer* request) {
@@ -144,7 +152,7 @@ TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::Byt
                                parsed.checksum()};
     return FileStream::Open(catalog, parsed, options);
   };
-  return new ChunkStream(context, Produce<v1::ReadFileRequest>(*catalog_, *request, open), queue_);
+  return Begin<v1::ReadFileRequest>(context, *request, open);
 }
 
 }  // namespace tensord

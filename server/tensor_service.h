@@ -5,8 +5,11 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 
+#include "server/active_streams.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
 #include "tensord/v1/tensord.grpc.pb.h"
@@ -38,6 +41,9 @@ class TensorService final
   TensorService(const LiveCatalog* catalog, WorkQueue* queue, uint32_t chunk_bytes)
       : catalog_(catalog), queue_(queue), chunk_bytes_(chunk_bytes) {}
 
+  // See ActiveStreams::Drain; new streams are answered UNAVAILABLE (DRAINING).
+  size_t Drain(std::chrono::steady_clock::time_point deadline) { return streams_.Drain(deadline); }
+
  private:
   using Context = grpc::CallbackServerContext;
   using Stream = grpc::ServerWriteReactor<grpc::ByteBuffer>;
@@ -55,6 +61,11 @@ class TensorService final
   Stream* GetTensors(Context* context, const grpc::ByteBuffer* request) override;
   Stream* ReadFile(Context* context, const grpc::ByteBuffer* request) override;
 
+  // Begins a stream of what `open(catalog, request)` produces.
+  template <typename Request, typename Open>
+  Stream* Begin(Context* context, const grpc::ByteBuffer& request, Open open);
+
+  ActiveStreams streams_;
   const LiveCatalog* const catalog_;
   WorkQueue* const queue_;
   const uint32_t chunk_bytes_;

@@ -142,6 +142,13 @@ TEST_F(PeekTensorTest, SubByteTensorsOfAnyShapeHaveACorner) {
               ElementsAre(0.5, 1, 1.5));
 }
 
+TEST_F(PeekTensorTest, AnUnknownFieldIsRefused) {
+  v1::PeekTensorRequest request = For("w");
+  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(2047, 1);
+  const auto response = Peek(Counting("w", {2}), request);
+  EXPECT_EQ(ReasonOf(response.status()), ErrorReason::kUnknownField);
+}
+
 TEST_F(PeekTensorTest, ErrorsNameTheTensor) {
   const TestTensor tensor = Counting("w", {4, 5});
   EXPECT_THAT(Peek(tensor, For("w", "[9]")).status(),
