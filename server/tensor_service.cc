@@ -43,8 +43,9 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const Liv
   const absl::StatusOr<std::shared_ptr<const Catalog>> catalog = Current(live);
   absl::StatusOr<Response> answer =
       catalog.ok() ? function(**catalog, request) : absl::StatusOr<Response>(catalog.status());
+  const grpc::Status status = ToGrpc(answer.status());
   if (answer.ok()) *response = *std::move(answer);
-  reactor->Finish(ToGrpc(answer.status()));
+  reactor->Finish(status);
   return reactor;
 }
 
