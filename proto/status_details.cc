@@ -31,6 +31,9 @@ constexpr absl::string_view kRetryInfoUrl = "type.googleapis.com/google.rpc.Retr
 constexpr size_t kMaxMessageBytes = 1024;
 constexpr size_t kMaxMetadataBytes = 768;
 
+// Between the reason and the message where there are no details.
+constexpr absl::string_view kReasonEnd = ": ";
+
 constexpr uint64_t kMaxDelayMs = 24ull * 3600 * 1000;  // A day; nobody waits longer.
 
 using Details = std::map<std::string, std::string>;
@@ -204,6 +207,18 @@ absl::StatusOr<DecodedStatus> DecodeStatus(absl::string_view message) {
   return status;
 }
 
+// See BareMessage.
+absl::Status FromBareMessage(absl::StatusCode code, absl::string_view message) {
+  const size_t end = message.find(kReasonEnd);
+  if (end != absl::string_view::npos) {
+    const ErrorReason reason = ParseErrorReason(message.substr(0, end));
+    if (reason != ErrorReason::kUnspecified && CodeOf(reason) == code) {
+      return MakeError(reason, message.substr(end + kReasonEnd.size()));
+    }
+  }
+  return absl::Status(code, message);
+}
+
 absl::StatusCode CodeFromGrpc(grpc::StatusCode code) {
   const int number = static_cast<int>(code);
   if (number < 0 || number > static_cast<int>(absl::StatusCode::kUnauthenticated)) {
@@ -239,9 +254,17 @@ grpc::Status ToGrpc(const absl::Status& status) {
   return {code, message, details};
 }
 
+std::string BareMessage(const absl::Status& status) {
+  const ErrorReason reason = ReasonOf(status);
+  const std::string message = CutText(status.message(), kMaxMessageBytes);
+  if (reason == ErrorReason::kUnspecified) return message;
+  return absl::StrCat(ErrorReasonName(reason), kReasonEnd, message);
+}
+
 absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
   const absl::StatusCode code = CodeFromGrpc(status.error_code());
+  if (status.error_details().empty()) return FromBareMessage(code, status.error_message());
   absl::Status plain(code, status.error_message());
   const auto decoded = DecodeStatus(status.error_details());
   if (!decoded.ok() || decoded->code != static_cast<int64_t>(code)) return plain;

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -23,8 +24,12 @@ inline constexpr char kRetryDetail[] = "retry_ms";
 // "...". An error without a reason has no details.
 grpc::Status ToGrpc(const absl::Status& status);
 
-// The reverse; understands details of other servers too, and drops what it does not know or what
-// contradicts the status code. A code that gRPC does not define becomes UNKNOWN.
+// The message of an error that gRPC sends without details, as it does for a call that is cancelled
+// with a status: the reason stands before it, "STALLED: the client took nothing for 60000 ms".
+std::string BareMessage(const absl::Status& status);
+
+// The reverse of both; understands details of other servers too, and drops what it does not know
+// or what contradicts the status code. A code that gRPC does not define becomes UNKNOWN.
 absl::Status FromGrpc(const grpc::Status& status);
 
 // How long the status asks to wait before the next attempt; nullopt when it does not say.

@@ -25,6 +25,7 @@ ChunkStream::ChunkStream(grpc::CallbackServerContext* context,
 }
 
 void ChunkStream::OnWriteDone(bool ok) {
+  token_.Proceeded();
   chunk_.message.Clear();
   if (!ok) return End(Cancelled());
   if (chunk_.is_last) return FinishWhenDrained();
@@ -42,19 +43,29 @@ void ChunkStream::WriteNext() {
   absl::StatusOr<ChunkProducer::Chunk> chunk = producer_->Next(gate_);
   if (!chunk.ok()) return End(chunk.status());
   chunk_ = *std::move(chunk);
-  if (!chunk_.is_last || gate_->used()) return StartWrite(&chunk_.message);
+  if (!chunk_.is_last || gate_->used()) {
+    token_.WaitsForClient();
+    return StartWrite(&chunk_.message);
+  }
   // All data are copies that have been checked, so the status can travel with the last message.
   const absl::Status status = producer_->Finish();
   AddTrailers();
+  token_.Finishes();
   StartWriteAndFinish(&chunk_.message, grpc::WriteOptions(), ToGrpc(status));
 }
 
 void ChunkStream::FinishWhenDrained() {
+  token_.WaitsForClient();
   if (!gate_->WhenDrained([this] { End(producer_->Finish()); })) End(Cancelled());
 }
 
 void ChunkStream::End(const absl::Status& status) {
   AddTrailers();
+  if (const auto delay = RetryDelay(status)) {
+    // What clients of gRPC's own retries understand, where others read RetryInfo.
+    context_->AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(delay->count()));
+  }
+  token_.Finishes();
   Finish(ToGrpc(status));
 }
 

@@ -42,7 +42,7 @@ class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   void End(const absl::Status& status);
   void AddTrailers();
 
-  const ActiveStreams::Token token_;
+  ActiveStreams::Token token_;
   grpc::CallbackServerContext* const context_;
   std::unique_ptr<ChunkProducer> producer_;
   const std::shared_ptr<DrainGate> gate_;

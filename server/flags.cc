@@ -1,12 +1,14 @@
 #include "server/flags.h"
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
 #include "server/chunk_options.h"
 #include "server/version.h"
 
@@ -26,7 +28,7 @@ constexpr char kDescription[] =
 constexpr char kFooter[] =
     "Every flag but --version and --help can be given as an environment variable: TENSORD_STORE\n"
     "for --store, TENSORD_CHUNK_BYTES for --chunk-bytes; repeated flags as one variable with\n"
-    "commas. A flag beats its variable. Sizes take units: 512KiB, 1MiB.\n"
+    "commas. A flag beats its variable. Sizes take units: 512KiB, 1MiB; durations: 60s, 500ms.\n"
     "\n"
     "On stderr a line `listening address=ADDRESS` for each address says that calls are answered.\n"
     "SIGTERM and SIGINT end running streams within 25 s; a second signal ends at once.\n"
@@ -74,11 +76,28 @@ struct Raw {
   std::string mode = "0660";
   uint64_t chunk_bytes = kDefaultChunkBytes;
   uint64_t max_request_bytes = 4 << 20;
+  uint64_t max_streams = 1024;
+  uint64_t stall_timeout_ms = 60'000;
   std::string reflection = "auto";
   std::string log_format;
   std::string log_level = "info";
   bool check_config = false;
 };
+
+// Turns `60s`, `500ms`, `2m`, `1h` and a bare 0 into milliseconds.
+CLI::Validator Duration() {
+  const auto transform = [](std::string& text) -> std::string {
+    constexpr char kWanted[] = "wanted a duration such as 60s or 500ms, up to a day, got ";
+    absl::Duration duration;
+    if (!absl::ParseDuration(text, &duration) || duration < absl::ZeroDuration() ||
+        duration > absl::Hours(24)) {
+      return kWanted + text;
+    }
+    text = absl::StrCat(absl::ToInt64Milliseconds(duration));
+    return "";
+  };
+  return CLI::Validator(transform, "");
+}
 
 void AddServing(CLI::App& app, Raw& raw) {
   const CLI::AsSizeValue size(/*kb_is_1000=*/false);
@@ -112,6 +131,15 @@ void AddServing(CLI::App& app, Raw& raw) {
       ->option_text("SIZE [4MiB]")
       ->transform(size)
       ->check(CLI::Range(uint64_t{1} << 10, uint64_t{1} << 30));
+  app.add_option("--max-streams", raw.max_streams, "Streams at once; further ones are refused")
+      ->envname("TENSORD_MAX_STREAMS")
+      ->option_text("NUMBER [1024]")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 20));
+  app.add_option("--stall-timeout", raw.stall_timeout_ms,
+                 "A stream whose client takes nothing for so long is ended; 0: never")
+      ->envname("TENSORD_STALL_TIMEOUT")
+      ->option_text("DURATION [60s]")
+      ->transform(Duration());
   app.add_option("--reflection", raw.reflection,
                  "Server reflection for grpcurl; auto: unless an address is reachable from other "
                  "machines")
@@ -145,6 +173,8 @@ Flags Convert(const Raw& raw, bool is_terminal) {
   flags.server.unix_socket_mode = static_cast<mode_t>(std::strtoul(raw.mode.c_str(), nullptr, 8));
   flags.server.chunk_bytes = static_cast<uint32_t>(raw.chunk_bytes);
   flags.server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
+  flags.server.max_streams = raw.max_streams;
+  flags.server.stall_timeout = std::chrono::milliseconds(raw.stall_timeout_ms);
   flags.server.reflection = raw.reflection == "on"    ? Reflection::kOn
                             : raw.reflection == "off" ? Reflection::kOff
                                                       : Reflection::kAuto;

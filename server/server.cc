@@ -20,6 +20,13 @@ namespace {
 // At most 4 MiB lie in a send buffer (Linux's tcp_wmem): enough for a client that reads 8 MiB/s.
 constexpr std::chrono::milliseconds kLinger(500);
 
+// Clients are told this and keep further calls in their own queues.
+constexpr int kMaxCallsPerConnection = 128;
+
+// For clients that were not told yet: gRPC admits what comes before the client has acknowledged the
+// limit, and closes the whole connection of one that exceeds it later.
+constexpr size_t kMaxStreamsPerConnection = kMaxCallsPerConnection;
+
 constexpr char kHealthService[] = "grpc.health.v1.Health";
 
 absl::StatusOr<std::vector<Listener>> OpenAll(const ServerOptions& options) {
@@ -35,6 +42,7 @@ absl::StatusOr<std::vector<Listener>> OpenAll(const ServerOptions& options) {
 void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(options.max_request_bytes);
   builder.SetMaxSendMessageSize(-1);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCallsPerConnection);
   // Tensors do not compress, and a compressed request may be a bomb.
   for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
     builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
@@ -47,7 +55,10 @@ void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
 }  // namespace
 
 Server::Server(const ServerOptions& options, const LiveCatalog* catalog)
-    : service_(catalog, &queue_, options.chunk_bytes) {}
+    : service_(catalog, &queue_,
+               {.chunk_bytes = options.chunk_bytes,
+                .streams = {options.max_streams, kMaxStreamsPerConnection},
+                .stall_timeout = options.stall_timeout}) {}
 
 void Server::MakeReflection() {
   // gRPC's health service brings no descriptors; naming one links them in.

@@ -27,6 +27,8 @@ struct ServerOptions {
   mode_t unix_socket_mode = 0660;
   uint32_t chunk_bytes = kDefaultChunkBytes;  // Clamped when a request does not ask otherwise.
   int max_request_bytes = 4 << 20;
+  size_t max_streams = 1024;                        // At once, of all clients.
+  std::chrono::milliseconds stall_timeout{60'000};  // 0: streams may stall for ever.
   Reflection reflection = Reflection::kAuto;
 };
 
@@ -52,8 +54,11 @@ class Server {
   // serving: the process is alive.
   void SetServing(bool serving);
 
-  // Accepts no more, lets running calls end within `grace`, then cancels them. Returns when all
-  // have ended. Once only.
+  // That run now.
+  size_t num_streams() const { return service_.streams().size(); }
+
+  // Accepts no more, lets running calls end within `grace`, then ends them: streams with DRAINING.
+  // Returns when all have ended. Once only.
   void Shutdown(std::chrono::milliseconds grace);
 
  private:

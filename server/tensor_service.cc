@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "proto/convert.h"
+#include "server/call_canceller.h"
 #include "server/chunk_options.h"
 #include "server/chunk_stream.h"
 #include "server/file_stream.h"
@@ -33,33 +34,48 @@ absl::StatusOr<std::shared_ptr<const Catalog>> Current(const LiveCatalog& live) 
   return MakeError(ErrorReason::kStarting, "the store is still being scanned");
 }
 
-// Answers a unary call with what `function` makes of the request.
+// Parses the request of a method.
+template <typename Request>
+absl::Status Parse(const grpc::ByteBuffer& bytes, Request* request) {
+  grpc::ByteBuffer copy(bytes);  // Of references; parsing consumes it.
+  if (grpc::SerializationTraits<Request>::Deserialize(&copy, request).ok()) return absl::OkStatus();
+  return MakeError(ErrorReason::kBadRequest, absl::StrCat("the request cannot be parsed as ",
+                                                          Request::descriptor()->full_name()));
+}
+
+// What `function` makes of the request.
+template <typename Request, typename Response>
+absl::StatusOr<Response> Ask(const LiveCatalog& live, const grpc::ByteBuffer& bytes,
+                             absl::StatusOr<Response> (*function)(const Catalog&, const Request&)) {
+  Request request;
+  TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
+  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
+  return function(*catalog, request);
+}
+
+// Answers a unary call with it.
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const LiveCatalog& live,
                                  absl::StatusOr<Response> (*function)(const Catalog&,
                                                                       const Request&),
-                                 const Request& request, Response* response) {
+                                 const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const absl::StatusOr<std::shared_ptr<const Catalog>> catalog = Current(live);
-  absl::StatusOr<Response> answer =
-      catalog.ok() ? function(**catalog, request) : absl::StatusOr<Response>(catalog.status());
-  const grpc::Status status = ToGrpc(answer.status());
-  if (answer.ok()) *response = *std::move(answer);
+  const absl::StatusOr<Response> answer = Ask(live, request, function);
+  grpc::Status status = ToGrpc(answer.status());
+  if (answer.ok()) {
+    bool owns_buffer = false;
+    status = grpc::SerializationTraits<Response>::Serialize(*answer, response, &owns_buffer);
+  }
   reactor->Finish(status);
   return reactor;
 }
 
-// Parses the request of a raw method and makes its producer with `open(catalog, request)`.
+// Parses the request of a streaming method and makes its producer with `open(catalog, request)`.
 template <typename Request, typename Open>
 ProducerOr Produce(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open) {
   google::protobuf::Arena arena;  // A batch has many small messages.
   auto* const request = google::protobuf::Arena::CreateMessage<Request>(&arena);
-  grpc::ByteBuffer copy(bytes);  // Of references; parsing consumes it.
-  const grpc::Status parsed = grpc::SerializationTraits<Request>::Deserialize(&copy, request);
-  if (!parsed.ok()) {
-    return MakeError(ErrorReason::kBadRequest, absl::StrCat("the request cannot be parsed as ",
-                                                            Request::descriptor()->full_name()));
-  }
+  TENSORD_RETURN_IF_ERROR(Parse(bytes, request));
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(*request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
   return open(*catalog, *request);
@@ -92,33 +108,34 @@ ProducerOr OpenBatch(const Catalog& catalog, const v1::GetTensorsRequest& reques
 }  // namespace
 
 grpc::ServerUnaryReactor* TensorService::ListModels(Context* context,
-                                                    const v1::ListModelsRequest* request,
-                                                    v1::ListModelsResponse* response) {
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
   return Answer(context, *catalog_, &tensord::ListModels, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::ListTensors(Context* context,
-                                                     const v1::ListTensorsRequest* request,
-                                                     v1::ListTensorsResponse* response) {
+                                                     const grpc::ByteBuffer* request,
+                                                     grpc::ByteBuffer* response) {
   return Answer(context, *catalog_, &tensord::ListTensors, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::GetMetadata(Context* context,
-                                                     const v1::GetMetadataRequest* request,
-                                                     v1::GetMetadataResponse* response) {
+                                                     const grpc::ByteBuffer* request,
+                                                     grpc::ByteBuffer* response) {
   return Answer(context, *catalog_, &tensord::GetMetadata, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
-                                                    const v1::PeekTensorRequest* request,
-                                                    v1::PeekTensorResponse* response) {
+                                                    const grpc::ByteBuffer* request,
+                                                    grpc::ByteBuffer* response) {
   return Answer(context, *catalog_, &tensord::PeekTensor, *request, response);
 }
 
 template <typename Request, typename Open>
 TensorService::Stream* TensorService::Begin(Context* context, const grpc::ByteBuffer& request,
                                             Open open) {
-  absl::StatusOr<ActiveStreams::Token> token = streams_.Begin();
+  absl::StatusOr<ActiveStreams::Token> token =
+      streams_.Begin(context->peer(), CancellerOf(*context));
   if (!token.ok()) return new ChunkStream(context, token.status(), ActiveStreams::Token(), queue_);
   return new ChunkStream(context, Produce<Request>(*catalog_, request, open), *std::move(token),
                          queue_);

@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "server/active_streams.h"
+#include "server/stall_watch.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
 #include "tensord/v1/tensord.grpc.pb.h"
@@ -18,12 +19,14 @@ namespace tensord {
 
 namespace internal {
 
-// The four unary methods get parsed messages, the four streaming ones bytes: their answers are put
-// together by hand, so that file data need no copy.
+// All methods get bytes. The streaming ones put their answers together by hand, so that file data
+// need no copy; the unary ones answer bytes that are no request themselves, because gRPC would do
+// so without a reason.
 template <typename Base>
-using WithUnaryMethods = v1::TensorStore::WithCallbackMethod_ListModels<
-    v1::TensorStore::WithCallbackMethod_ListTensors<v1::TensorStore::WithCallbackMethod_GetMetadata<
-        v1::TensorStore::WithCallbackMethod_PeekTensor<Base>>>>;
+using WithUnaryMethods = v1::TensorStore::WithRawCallbackMethod_ListModels<
+    v1::TensorStore::WithRawCallbackMethod_ListTensors<
+        v1::TensorStore::WithRawCallbackMethod_GetMetadata<
+            v1::TensorStore::WithRawCallbackMethod_PeekTensor<Base>>>>;
 template <typename Base>
 using WithStreamingMethods = v1::TensorStore::WithRawCallbackMethod_GetTensor<
     v1::TensorStore::WithRawCallbackMethod_GetSlice<
@@ -36,10 +39,21 @@ using WithStreamingMethods = v1::TensorStore::WithRawCallbackMethod_GetTensor<
 class TensorService final
     : public internal::WithUnaryMethods<internal::WithStreamingMethods<v1::TensorStore::Service>> {
  public:
-  // `catalog` and `queue` must outlive the service. `chunk_bytes` is what a request gets that does
-  // not ask.
-  TensorService(const LiveCatalog* catalog, WorkQueue* queue, uint32_t chunk_bytes)
-      : catalog_(catalog), queue_(queue), chunk_bytes_(chunk_bytes) {}
+  struct Options {
+    uint32_t chunk_bytes = 0;  // What a request gets that does not ask.
+    ActiveStreams::Limits streams;
+    std::chrono::milliseconds stall_timeout{0};  // 0: none.
+  };
+
+  // `catalog` and `queue` must outlive the service.
+  TensorService(const LiveCatalog* catalog, WorkQueue* queue, const Options& options)
+      : streams_(options.streams),
+        stall_watch_(&streams_, options.stall_timeout),
+        catalog_(catalog),
+        queue_(queue),
+        chunk_bytes_(options.chunk_bytes) {}
+
+  const ActiveStreams& streams() const { return streams_; }
 
   // See ActiveStreams::Drain; new streams are answered UNAVAILABLE (DRAINING).
   size_t Drain(std::chrono::steady_clock::time_point deadline) { return streams_.Drain(deadline); }
@@ -48,14 +62,14 @@ class TensorService final
   using Context = grpc::CallbackServerContext;
   using Stream = grpc::ServerWriteReactor<grpc::ByteBuffer>;
 
-  grpc::ServerUnaryReactor* ListModels(Context* context, const v1::ListModelsRequest* request,
-                                       v1::ListModelsResponse* response) override;
-  grpc::ServerUnaryReactor* ListTensors(Context* context, const v1::ListTensorsRequest* request,
-                                        v1::ListTensorsResponse* response) override;
-  grpc::ServerUnaryReactor* GetMetadata(Context* context, const v1::GetMetadataRequest* request,
-                                        v1::GetMetadataResponse* response) override;
-  grpc::ServerUnaryReactor* PeekTensor(Context* context, const v1::PeekTensorRequest* request,
-                                       v1::PeekTensorResponse* response) override;
+  grpc::ServerUnaryReactor* ListModels(Context* context, const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ListTensors(Context* context, const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetMetadata(Context* context, const grpc::ByteBuffer* request,
+                                        grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* PeekTensor(Context* context, const grpc::ByteBuffer* request,
+                                       grpc::ByteBuffer* response) override;
   Stream* GetTensor(Context* context, const grpc::ByteBuffer* request) override;
   Stream* GetSlice(Context* context, const grpc::ByteBuffer* request) override;
   Stream* GetTensors(Context* context, const grpc::ByteBuffer* request) override;
@@ -66,6 +80,7 @@ class TensorService final
   Stream* Begin(Context* context, const grpc::ByteBuffer& request, Open open);
 
   ActiveStreams streams_;
+  const StallWatch stall_watch_;
   const LiveCatalog* const catalog_;
   WorkQueue* const queue_;
   const uint32_t chunk_bytes_;

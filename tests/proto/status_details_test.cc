@@ -51,6 +51,21 @@ TEST(StatusDetails, OkStaysOk) {
   EXPECT_TRUE(FromGrpc(grpc::Status(grpc::StatusCode::OK, "", "garbage")).ok());
 }
 
+TEST(StatusDetails, BareMessageCarriesTheReason) {
+  const absl::Status stalled = MakeError(ErrorReason::kStalled, "nothing: for 5 ms");
+  EXPECT_EQ(BareMessage(stalled), "STALLED: nothing: for 5 ms");
+  EXPECT_EQ(BareMessage(absl::AbortedError("x")), "x");
+  const auto read = [](grpc::StatusCode code, const std::string& message) {
+    return FromGrpc(grpc::Status(code, message));
+  };
+  EXPECT_EQ(read(grpc::StatusCode::ABORTED, BareMessage(stalled)), stalled);
+  // No reason of ours, or not this code's.
+  EXPECT_EQ(read(grpc::StatusCode::ABORTED, "ODD: x"), absl::AbortedError("ODD: x"));
+  EXPECT_EQ(read(grpc::StatusCode::UNAVAILABLE, "STALLED: x"),
+            absl::UnavailableError("STALLED: x"));
+  EXPECT_EQ(read(grpc::StatusCode::ABORTED, "STALLED"), absl::AbortedError("STALLED"));
+}
+
 TEST(StatusDetails, ProtobufReadsWhatIsWritten) {
   const grpc::Status status = ToGrpc(
       MakeError(ErrorReason::kFileInvalid, "bad \"x\"", {{"variant", "InvalidOffset"}, {"n", ""}}));

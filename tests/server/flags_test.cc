@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include <chrono>
 #include <string>
 #include <variant>
 #include <vector>
@@ -57,6 +58,20 @@ TEST(Flags, SizesTakeUnits) {
       Good({"--store", "/m", "--chunk-bytes", "512KiB", "--max-request-size", "16MiB"});
   EXPECT_EQ(flags.server.chunk_bytes, 512 << 10);
   EXPECT_EQ(flags.server.max_request_bytes, 16 << 20);
+}
+
+TEST(Flags, LimitsOfLoad) {
+  const Flags flags = Good({"--store", "/m", "--max-streams", "7", "--stall-timeout", "1m30s"});
+  EXPECT_EQ(flags.server.max_streams, 7);
+  EXPECT_EQ(flags.server.stall_timeout, std::chrono::seconds(90));
+  EXPECT_EQ(Good({"--store", "/m"}).server.max_streams, 1024);
+  EXPECT_EQ(Good({"--store", "/m"}).server.stall_timeout, std::chrono::seconds(60));
+  EXPECT_EQ(Good({"--store", "/m", "--stall-timeout", "0"}).server.stall_timeout.count(), 0);
+  for (const char* bad : {"60", "-1s", "x", "", "25h", "inf"}) {
+    EXPECT_TRUE(std::holds_alternative<ExitNow>(Parse({"--store", "/m", "--stall-timeout", bad})))
+        << bad;
+  }
+  EXPECT_TRUE(std::holds_alternative<ExitNow>(Parse({"--store", "/m", "--max-streams", "0"})));
 }
 
 TEST(Flags, ModeIsOctal) {
