@@ -16,8 +16,12 @@ inline absl::Span<const std::byte> BytesOf(absl::string_view text) {
   return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
 }
 
-// DATA_LOSS when `announced` is not the checksum of `data`, or is absent though `required` (for
-// data that is not empty).
-absl::Status CheckCrc32c(PieceCursor data, std::optional<uint32_t> announced, bool required);
+// As src/crc32c.h, over bytes in pieces.
+uint32_t ExtendCrc32c(uint32_t crc, PieceCursor data);
+
+// DATA_LOSS when `announced` is not `crc`, the checksum of `size_bytes` bytes, or is absent though
+// `required` (for data that is not empty).
+absl::Status CheckCrc32c(uint64_t size_bytes, uint32_t crc, std::optional<uint32_t> announced,
+                         bool required);
 
 }  // namespace tensord

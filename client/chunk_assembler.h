@@ -81,6 +81,8 @@ class ChunkAssembler {
   absl::Status Open(uint32_t result, const ChunkHeader& header);
   absl::Status Fail(const ChunkPart& part);
   absl::Status Write(const ChunkPart& part);
+  // Writes the part's data at byte `offset` of what is wanted, and checks their checksum.
+  absl::Status Copy(const ChunkPart& part, uint64_t offset);
   void CompleteIfFull();
 
   const StreamExpectation expectation_;

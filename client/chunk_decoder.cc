@@ -15,10 +15,10 @@ void DecodeInfo(PieceCursor& cursor, ChunkStreamInfo& result) {
     const FieldTag tag = ReadTag(cursor);
     switch (KeyOf(tag)) {
       case KeyOf(Info::kModelFieldNumber, kLengthDelimited):
-        result.model = ReadText(cursor);
+        ReadText(cursor, result.model);
         break;
       case KeyOf(Info::kVersionFieldNumber, kLengthDelimited):
-        result.version = ReadText(cursor);
+        ReadText(cursor, result.version);
         break;
       case KeyOf(Info::kNumResultsFieldNumber, kVarint):
         result.num_results = static_cast<uint32_t>(cursor.ReadVarint());
@@ -45,7 +45,7 @@ bool DecodeHeader(PieceCursor cursor, ChunkHeader& result) {
     const FieldTag tag = ReadTag(cursor);
     switch (KeyOf(tag)) {
       case KeyOf(Header::kDtypeFieldNumber, kLengthDelimited):
-        result.dtype = ReadText(cursor);
+        ReadText(cursor, result.dtype);
         break;
       case KeyOf(Header::kShapeFieldNumber, kLengthDelimited):
         ok &= DecodeExtents(ReadNested(cursor), result.shape);
@@ -57,7 +57,7 @@ bool DecodeHeader(PieceCursor cursor, ChunkHeader& result) {
         result.size_bytes = cursor.ReadVarint();
         break;
       case KeyOf(Header::kTensorFieldNumber, kLengthDelimited):
-        result.tensor = ReadText(cursor);
+        ReadText(cursor, result.tensor);
         break;
       case KeyOf(Header::kSelectionFieldNumber, kVarint):
         result.selection = static_cast<uint32_t>(cursor.ReadVarint());
@@ -81,7 +81,7 @@ bool DecodeError(PieceCursor cursor, ChunkError& result) {
         result.reason = static_cast<int32_t>(cursor.ReadVarint());
         break;
       case KeyOf(Error::kMessageFieldNumber, kLengthDelimited):
-        result.message = ReadText(cursor);
+        ReadText(cursor, result.message);
         break;
       default:
         cursor.SkipField(tag.number, tag.wire_type);
@@ -90,12 +90,16 @@ bool DecodeError(PieceCursor cursor, ChunkError& result) {
   return cursor.ok();
 }
 
-template <typename T>
-T& ValueOf(std::optional<T>& field) {
-  return field ? *field : field.emplace();
+void Clear(ChunkHeader& header) {
+  header.dtype.clear();
+  header.shape.clear();
+  header.size_bytes = 0;
+  header.tensor.clear();
+  header.selection = 0;
 }
 
-bool DecodePart(PieceCursor cursor, ChunkPart& result) {
+// A header is put into `header`, which the result then points to.
+bool DecodePart(PieceCursor cursor, ChunkPart& result, ChunkHeader& header) {
   using Part = v1::TensorPart;
   bool ok = true;
   while (cursor.remaining() > 0) {
@@ -105,7 +109,9 @@ bool DecodePart(PieceCursor cursor, ChunkPart& result) {
         result.result = static_cast<uint32_t>(cursor.ReadVarint());
         break;
       case KeyOf(Part::kHeaderFieldNumber, kLengthDelimited):
-        ok &= DecodeHeader(ReadNested(cursor), ValueOf(result.header));
+        if (result.header == nullptr) Clear(header);
+        result.header = &header;
+        ok &= DecodeHeader(ReadNested(cursor), header);
         break;
       case KeyOf(Part::kOffsetBytesFieldNumber, kVarint):
         result.offset_bytes = cursor.ReadVarint();
@@ -114,7 +120,8 @@ bool DecodePart(PieceCursor cursor, ChunkPart& result) {
         result.crc32c = cursor.ReadFixed32();
         break;
       case KeyOf(Part::kErrorFieldNumber, kLengthDelimited):
-        ok &= DecodeError(ReadNested(cursor), ValueOf(result.error));
+        if (!result.error) result.error.emplace();
+        ok &= DecodeError(ReadNested(cursor), *result.error);
         break;
       case KeyOf(Part::kDataFieldNumber, kLengthDelimited):
         result.data = ReadNested(cursor);
@@ -141,7 +148,7 @@ absl::StatusOr<ChunkDecoder::Field> ChunkDecoder::Next() {
       }
       case KeyOf(Chunk::kPartsFieldNumber, kLengthDelimited): {
         part_ = {};
-        const bool ok = DecodePart(ReadNested(message_), part_);
+        const bool ok = DecodePart(ReadNested(message_), part_, header_);
         if (message_.ok() && ok) return Field::kPart;
         return absl::DataLossError("a message of the stream has a malformed TensorPart");
       }

@@ -38,7 +38,7 @@ struct ChunkError {
 // As tensord.v1.TensorPart.
 struct ChunkPart {
   uint32_t result = 0;
-  std::optional<ChunkHeader> header;
+  const ChunkHeader* header = nullptr;  // The decoder's, until it goes on. Null: absent.
   uint64_t offset_bytes = 0;
   std::optional<uint32_t> crc32c;
   std::optional<ChunkError> error;
@@ -53,6 +53,8 @@ class ChunkDecoder {
 
   // `message` borrows the pieces, which must outlive the decoder and the parts it yields.
   explicit ChunkDecoder(PieceCursor message) : message_(message) {}
+  ChunkDecoder(const ChunkDecoder&) = delete;
+  ChunkDecoder& operator=(const ChunkDecoder&) = delete;
 
   // What comes next: then info() or part() holds it until the next call. DATA_LOSS when the bytes
   // are no TensorChunk.
@@ -65,6 +67,8 @@ class ChunkDecoder {
   PieceCursor message_;
   ChunkStreamInfo info_;
   ChunkPart part_;
+  ChunkHeader
+      header_;  // One for all parts: a stream has 100,000 of them, and memory is used again.
 };
 
 }  // namespace tensord

@@ -96,12 +96,12 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Create(absl::string_view
       new Connection(std::string(address), std::move(target), options));
 }
 
-absl::Status Connection::Stream(absl::string_view method, const google::protobuf::Message& request,
+absl::Status Connection::Stream(absl::string_view method, absl::string_view request,
                                 const Call& call, OnMessage on_message) const {
   absl::Status handled;
   const absl::Status status = Run(call, [&](grpc::ClientContext& context) {
     RawStream stream(generic_stub_, context, absl::StrCat("/tensord.v1.TensorStore/", method),
-                     request.SerializeAsString());
+                     request);
     while (const std::optional<PieceCursor> message = stream.Read()) {
       handled = on_message(*message);
       if (handled.ok()) continue;

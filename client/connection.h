@@ -54,10 +54,11 @@ class Connection {
   // Takes the bytes of one message, which live for the call only. An error ends the stream.
   using OnMessage = absl::FunctionRef<absl::Status(PieceCursor message)>;
 
-  // Sends `request` and hands on each message of the answering stream, one at a time; what is not
-  // asked for yet waits within gRPC's flow control. `method` is an RPC's name, e.g. "GetTensor".
-  absl::Status Stream(absl::string_view method, const google::protobuf::Message& request,
-                      const Call& call, OnMessage on_message) const;
+  // Sends `request`, an encoded message, and hands on each message of the answering stream, one at
+  // a time; what is not asked for yet waits within gRPC's flow control. `method` is an RPC's name,
+  // e.g. "GetTensor".
+  absl::Status Stream(absl::string_view method, absl::string_view request, const Call& call,
+                      OnMessage on_message) const;
 
  private:
   Connection(std::string address, std::string target, const ClientOptions& options);

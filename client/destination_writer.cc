@@ -107,8 +107,17 @@ std::byte* DestinationWriter::BlockAddress(uint64_t block) const {
   return begin_ + distance;
 }
 
+void DestinationWriter::CopyTo(std::byte* address, PieceCursor data) {
+  while (data.remaining() > 0) {
+    const absl::string_view piece = data.ReadPiece(data.remaining());
+    std::memcpy(address, piece.data(), piece.size());
+    address += piece.size();
+  }
+}
+
 void DestinationWriter::Write(uint64_t offset, PieceCursor data) {
   assert(offset <= size_bytes_ && data.remaining() <= size_bytes_ - offset);
+  if (axes_.empty()) return CopyTo(begin_ + offset, data);
   while (data.remaining() > 0) {
     const uint64_t block = offset / block_bytes_;
     uint64_t in_block = offset % block_bytes_;

@@ -41,6 +41,7 @@ class DestinationWriter {
     uint64_t stride = 0;  // In bytes.
   };
 
+  static void CopyTo(std::byte* address, PieceCursor data);
   std::byte* BlockAddress(uint64_t block) const;
 
   std::byte* begin_ = nullptr;

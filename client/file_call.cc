@@ -19,8 +19,9 @@ absl::StatusOr<FileStreamInfo> ReadFile(const Connection& connection, const Call
   if (range.length) request.mutable_range()->set_length(*range.length);
 
   FileChunkAssembler assembler({file, call.version, range, connection.options().checksum}, sink);
-  TENSORD_RETURN_IF_ERROR(connection.Stream(
-      "ReadFile", request, call, [&](PieceCursor message) { return assembler.Add(message); }));
+  TENSORD_RETURN_IF_ERROR(
+      connection.Stream("ReadFile", request.SerializeAsString(), call,
+                        [&](PieceCursor message) { return assembler.Add(message); }));
   return assembler.Finish();
 }
 

@@ -30,7 +30,9 @@ absl::Status FileChunkAssembler::Add(PieceCursor message) {
   // A message of nothing but the info has no place.
   if (fields.data.remaining() == 0) return absl::OkStatus();
   TENSORD_RETURN_IF_ERROR(CheckPlace(fields));
-  TENSORD_RETURN_IF_ERROR(CheckCrc32c(fields.data, fields.crc32c, expectation_.checksum));
+  const uint32_t crc = fields.crc32c ? ExtendCrc32c(0, fields.data) : 0;
+  TENSORD_RETURN_IF_ERROR(
+      CheckCrc32c(fields.data.remaining(), crc, fields.crc32c, expectation_.checksum));
   while (fields.data.remaining() > 0) {
     const absl::string_view piece = fields.data.ReadPiece(fields.data.remaining());
     TENSORD_RETURN_IF_ERROR(sink_(info_, next_offset_, BytesOf(piece)));

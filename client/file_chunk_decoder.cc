@@ -12,22 +12,22 @@ bool DecodeInfo(PieceCursor cursor, FileStreamInfo& result) {
     const FieldTag tag = ReadTag(cursor);
     switch (KeyOf(tag)) {
       case KeyOf(Info::kModelFieldNumber, kLengthDelimited):
-        result.model = ReadText(cursor);
+        ReadText(cursor, result.model);
         break;
       case KeyOf(Info::kVersionFieldNumber, kLengthDelimited):
-        result.version = ReadText(cursor);
+        ReadText(cursor, result.version);
         break;
       case KeyOf(Info::kFileFieldNumber, kLengthDelimited):
-        result.file = ReadText(cursor);
+        ReadText(cursor, result.file);
         break;
       case KeyOf(Info::kSizeBytesFieldNumber, kVarint):
         result.size_bytes = cursor.ReadVarint();
         break;
       case KeyOf(Info::kSha256FieldNumber, kLengthDelimited):
-        result.sha256 = ReadText(cursor);
+        ReadText(cursor, result.sha256);
         break;
       case KeyOf(Info::kTagFieldNumber, kLengthDelimited):
-        result.tag = ReadText(cursor);
+        ReadText(cursor, result.tag);
         break;
       default:
         cursor.SkipField(tag.number, tag.wire_type);

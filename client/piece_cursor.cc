@@ -10,25 +10,29 @@ constexpr int kMaxGroupDepth = 100;  // As protobuf's own parsers.
 
 }  // namespace
 
-PieceCursor::PieceCursor(absl::Span<const absl::string_view> pieces) : pieces_(pieces) {
+PieceCursor::PieceCursor(absl::Span<const absl::string_view> pieces) : following_(pieces.data()) {
   for (const absl::string_view piece : pieces) remaining_ += piece.size();
 }
 
 void PieceCursor::Fail() {
   ok_ = false;
+  together_ = 0;
   remaining_ = 0;
 }
 
+void PieceCursor::NextPiece() {
+  do {
+    next_ = following_->data();
+    together_ = std::min<uint64_t>(following_->size(), remaining_);
+    ++following_;
+  } while (together_ == 0);
+}
+
 absl::string_view PieceCursor::ReadPiece(uint64_t max_bytes) {
-  const uint64_t wanted = std::min(max_bytes, remaining_);
-  if (wanted == 0) return {};
-  while (offset_ == pieces_[piece_].size()) {
-    ++piece_;
-    offset_ = 0;
-  }
-  const absl::string_view piece = pieces_[piece_].substr(offset_, wanted);
-  offset_ += piece.size();
-  remaining_ -= piece.size();
+  if (max_bytes == 0 || remaining_ == 0) return {};
+  if (together_ == 0) NextPiece();
+  const absl::string_view piece(next_, std::min(together_, max_bytes));
+  Advance(piece.size());
   return piece;
 }
 
@@ -41,7 +45,7 @@ uint8_t PieceCursor::ReadByte() {
   return static_cast<uint8_t>(piece[0]);
 }
 
-uint64_t PieceCursor::ReadVarint() {
+uint64_t PieceCursor::ReadLongVarint() {
   uint64_t value = 0;
   for (int i = 0; i < kMaxVarintBytes; ++i) {
     const uint8_t byte = ReadByte();
@@ -58,15 +62,13 @@ uint32_t PieceCursor::ReadFixed32() {
   return ok_ ? value : 0;
 }
 
-std::string PieceCursor::ReadString(uint64_t size_bytes) {
-  std::string text;
+void PieceCursor::ReadString(uint64_t size_bytes, std::string& text) {
+  text.clear();
   PieceCursor bytes = Take(size_bytes);
-  text.reserve(bytes.remaining());
   while (bytes.remaining() > 0) {
     const absl::string_view piece = bytes.ReadPiece(bytes.remaining());
     text.append(piece.data(), piece.size());
   }
-  return text;
 }
 
 PieceCursor PieceCursor::Take(uint64_t size_bytes) {
@@ -76,6 +78,7 @@ PieceCursor PieceCursor::Take(uint64_t size_bytes) {
   }
   PieceCursor taken = *this;
   taken.remaining_ = size_bytes;
+  taken.together_ = std::min(together_, size_bytes);
   while (size_bytes > 0) size_bytes -= ReadPiece(size_bytes).size();
   return taken;
 }
@@ -105,15 +108,6 @@ void PieceCursor::SkipField(uint32_t number, uint32_t wire_type, int depth) {
     default:
       return Fail();
   }
-}
-
-FieldTag ReadTag(PieceCursor& cursor) {
-  // Of a longer number protobuf, too, takes the low 32 bits.
-  const auto tag = static_cast<uint32_t>(cursor.ReadVarint());
-  const FieldTag result{tag >> 3, tag & 7};
-  // No field has number 0, and SkipField fails on wire type 7.
-  if (result.number == 0) return {0, 7};
-  return result;
 }
 
 }  // namespace tensord

@@ -21,9 +21,16 @@ class PieceCursor {
   bool ok() const { return ok_; }
   uint64_t remaining() const { return remaining_; }  // In bytes.
 
-  uint64_t ReadVarint();
+  // Most numbers are one byte within a piece.
+  uint64_t ReadVarint() {
+    if (together_ == 0 || static_cast<uint8_t>(*next_) >= 0x80) return ReadLongVarint();
+    const auto value = static_cast<uint8_t>(*next_);
+    Advance(1);
+    return value;
+  }
   uint32_t ReadFixed32();
-  std::string ReadString(uint64_t size_bytes);
+  // Replaces `text`, whose memory is used again, by the next `size_bytes`.
+  void ReadString(uint64_t size_bytes, std::string& text);
 
   // What lies in one piece of the next bytes, and moves past it; at most `max_bytes`. Empty at the
   // end.
@@ -36,14 +43,23 @@ class PieceCursor {
   void SkipField(uint32_t number, uint32_t wire_type) { SkipField(number, wire_type, 0); }
 
  private:
+  // `count` <= together_.
+  void Advance(size_t count) {
+    next_ += count;
+    together_ -= count;
+    remaining_ -= count;
+  }
+  // Goes on to the next piece that is not empty; something remains, but not in this one.
+  void NextPiece();
+  uint64_t ReadLongVarint();
   uint8_t ReadByte();
   void Fail();
   void SkipField(uint32_t number, uint32_t wire_type, int depth);
 
-  absl::Span<const absl::string_view> pieces_;
-  size_t piece_ = 0;   // Index into pieces_.
-  size_t offset_ = 0;  // In that piece.
-  uint64_t remaining_ = 0;
+  const char* next_ = nullptr;
+  uint64_t together_ = 0;   // Bytes from next_ on in the piece, none beyond the end.
+  uint64_t remaining_ = 0;  // At least together_.
+  const absl::string_view* following_ = nullptr;  // The piece behind next_'s, if more remain.
   bool ok_ = true;
 };
 
@@ -61,7 +77,13 @@ inline constexpr uint32_t kGroupEnd = 4;
 inline constexpr uint32_t kFixed32 = 5;
 
 // Number 0 when the cursor failed. Call only while something remains.
-FieldTag ReadTag(PieceCursor& cursor);
+inline FieldTag ReadTag(PieceCursor& cursor) {
+  // Of a longer number protobuf, too, takes the low 32 bits.
+  const auto tag = static_cast<uint32_t>(cursor.ReadVarint());
+  // No field has number 0, and SkipField fails on wire type 7.
+  if (tag >> 3 == 0) return {0, 7};
+  return {tag >> 3, tag & 7};
+}
 
 // Number and wire type as one, to switch by: a field of another wire type than the schema's counts
 // as unknown, as in protobuf.
@@ -73,7 +95,9 @@ constexpr uint64_t KeyOf(FieldTag tag) {
 }
 
 // The value of a length-delimited field.
-inline std::string ReadText(PieceCursor& cursor) { return cursor.ReadString(cursor.ReadVarint()); }
+inline void ReadText(PieceCursor& cursor, std::string& text) {
+  cursor.ReadString(cursor.ReadVarint(), text);
+}
 inline PieceCursor ReadNested(PieceCursor& cursor) { return cursor.Take(cursor.ReadVarint()); }
 
 }  // namespace tensord

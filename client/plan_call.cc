@@ -4,7 +4,6 @@
 #include "client/batch_calls.h"
 #include "client/batch_request.h"
 #include "client/chunk_assembler.h"
-#include "client/slice_index.h"
 #include "client/tensor_stream.h"
 #include "src/error.h"
 #include "src/escape.h"
@@ -13,17 +12,26 @@
 namespace tensord {
 namespace {
 
-absl::Status ToProto(const Selection& selection, v1::Selection& result) {
+absl::StatusOr<bool> AddTo(BatchRequest& request, const Selection& selection) {
   if (selection.tensor.empty() == selection.pattern.empty()) {
     return MakeError(ErrorReason::kBadRequest,
                      "a selection needs either a tensor's name or a pattern");
   }
-  if (selection.pattern.empty()) {
-    result.set_tensor(selection.tensor);
-  } else {
-    result.set_pattern(selection.pattern);
+  const bool is_pattern = selection.tensor.empty();
+  return request.Add(
+      {is_pattern ? selection.pattern : selection.tensor, is_pattern, &selection.slice, nullptr});
+}
+
+// A request that begins with selection `first` and holds as many as have room.
+absl::StatusOr<BatchRequest> RequestFrom(size_t first, absl::Span<const Selection> selections,
+                                         const v1::GetTensorsRequest& common) {
+  BatchRequest request(common);
+  for (size_t i = first; i < selections.size(); ++i) {
+    const absl::StatusOr<bool> added = AddTo(request, selections[i]);
+    if (!added.ok()) return Annotate(added.status(), absl::StrCat("selection ", i));
+    if (!*added) break;
   }
-  return SetIndex(selection.slice, result);
+  return request;
 }
 
 // Collects the headers of one stream; `first` is the selection that the stream calls 0.
@@ -57,18 +65,12 @@ absl::StatusOr<std::vector<PlannedRead>> Plan(const Connection& connection, cons
   std::vector<PlannedRead> plan;
   std::string version = call.version;
   for (size_t first = 0; first < selections.size();) {
-    v1::GetTensorsRequest request;
-    SetCommonFields(connection, model, version, request);
-    request.set_plan_only(true);
-    request.set_order(v1::RESULT_ORDER_REQUEST);
-    TENSORD_ASSIGN_OR_RETURN(const size_t count, AppendSelections(
-                                                     first, selections.size(),
-                                                     [&](size_t i, v1::Selection& result) {
-                                                       return Annotate(
-                                                           ToProto(selections[i], result),
-                                                           absl::StrCat("selection ", i));
-                                                     },
-                                                     request));
+    v1::GetTensorsRequest common;
+    SetCommonFields(connection, model, version, common);
+    common.set_plan_only(true);
+    common.set_order(v1::RESULT_ORDER_REQUEST);
+    TENSORD_ASSIGN_OR_RETURN(const BatchRequest request, RequestFrom(first, selections, common));
+    const size_t count = request.num_selections();
     StreamExpectation expectation;
     expectation.version = version;
     expectation.headers_only = true;
@@ -78,7 +80,7 @@ absl::StatusOr<std::vector<PlannedRead>> Plan(const Connection& connection, cons
                                TENSORD_RETURN_IF_ERROR(AddPlanned(header, in_stream, first, plan));
                                return ResultPlace{};
                              });
-    TENSORD_RETURN_IF_ERROR(ReadStream(connection, call, "GetTensors", request, assembler));
+    TENSORD_RETURN_IF_ERROR(ReadStream(connection, call, "GetTensors", request.bytes(), assembler));
     version = assembler.info().version;
     first += count;
   }

@@ -6,7 +6,6 @@
 #include "client/batch_calls.h"
 #include "client/batch_request.h"
 #include "client/chunk_assembler.h"
-#include "client/slice_index.h"
 #include "client/tensor_stream.h"
 #include "src/error.h"
 #include "src/escape.h"
@@ -15,16 +14,12 @@
 namespace tensord {
 namespace {
 
-absl::Status ToProto(const ReadRequest& request, v1::Selection& result) {
-  result.set_tensor(request.tensor);
-  if (request.range) {
-    if (!request.destination.byte_strides.empty()) {
-      return absl::InvalidArgumentError("a range of bytes cannot be placed by strides");
-    }
-    result.mutable_range()->set_offset(request.range->offset);
-    if (request.range->length) result.mutable_range()->set_length(*request.range->length);
+absl::StatusOr<bool> AddTo(BatchRequest& request, const ReadRequest& read) {
+  if (read.range && !read.destination.byte_strides.empty()) {
+    return absl::InvalidArgumentError("a range of bytes cannot be placed by strides");
   }
-  return SetIndex(request.slice, result);
+  return request.Add(
+      {read.tensor, /*is_pattern=*/false, &read.slice, read.range ? &*read.range : nullptr});
 }
 
 absl::StatusOr<ResultPlace> PlaceOf(const ReadRequest& request, const ResultHeader& header) {
@@ -70,23 +65,16 @@ class BatchReader {
  private:
   // Reads pending requests from next_ on, as many as fit one message.
   absl::Status ReadBatch() {
-    v1::GetTensorsRequest request;
-    SetCommonFields(connection_, model_, report_.version, request);
-    TENSORD_ASSIGN_OR_RETURN(const size_t count, AppendSelections(
-                                                     next_, pending_.size(),
-                                                     [&](size_t i, v1::Selection& selection) {
-                                                       return Annotate(
-                                                           ToProto(Request(i), selection), Name(i));
-                                                     },
-                                                     request));
+    TENSORD_ASSIGN_OR_RETURN(const BatchRequest request, NextRequest());
+    const size_t count = request.num_selections();
     StreamExpectation expectation;
     expectation.num_results = static_cast<uint32_t>(count);
     expectation.version = report_.version;
     expectation.checksum = connection_.options().checksum;
     ChunkAssembler assembler(expectation,
                              [&](const ResultHeader& header) { return Place(header); });
-    const absl::Status status = ReadStream(connection_, call_, "GetTensors", request, assembler,
-                                           [&] { ShowProgress(assembler); });
+    const absl::Status status = ReadStream(connection_, call_, "GetTensors", request.bytes(),
+                                           assembler, [&] { ShowProgress(assembler); });
     if (!assembler.info().version.empty()) {
       report_.model = assembler.info().model;
       report_.version = assembler.info().version;
@@ -98,6 +86,18 @@ class BatchReader {
       return absl::OkStatus();
     }
     return DropFailures(status, assembler, count);
+  }
+
+  absl::StatusOr<BatchRequest> NextRequest() const {
+    v1::GetTensorsRequest common;
+    SetCommonFields(connection_, model_, report_.version, common);
+    BatchRequest request(common);
+    for (size_t i = next_; i < pending_.size(); ++i) {
+      const absl::StatusOr<bool> added = AddTo(request, Request(i));
+      if (!added.ok()) return Annotate(added.status(), Name(i));
+      if (!*added) break;
+    }
+    return request;
   }
 
   // The results beside a failed one count only with a final OK, which this stream had not: they are

@@ -18,13 +18,13 @@ absl::Status Read(const Connection& connection, const Call& call, const TensorRe
     v1::GetTensorRequest request;
     SetCommonFields(connection, read.model, call.version, request);
     request.set_tensor(read.tensor);
-    return ReadStream(connection, call, "GetTensor", request, assembler);
+    return ReadStream(connection, call, "GetTensor", request.SerializeAsString(), assembler);
   }
   v1::GetSliceRequest request;
   SetCommonFields(connection, read.model, call.version, request);
   request.set_tensor(read.tensor);
   TENSORD_RETURN_IF_ERROR(SetIndex(read.slice, request));
-  return ReadStream(connection, call, "GetSlice", request, assembler);
+  return ReadStream(connection, call, "GetSlice", request.SerializeAsString(), assembler);
 }
 
 StreamExpectation OneResult(const Connection& connection, const Call& call) {

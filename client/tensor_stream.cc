@@ -7,7 +7,7 @@
 namespace tensord {
 
 absl::Status ReadStream(const Connection& connection, const Call& call, absl::string_view method,
-                        const google::protobuf::Message& request, ChunkAssembler& assembler,
+                        absl::string_view request, ChunkAssembler& assembler,
                         absl::FunctionRef<void()> on_progress) {
   const absl::Status status =
       connection.Stream(method, request, call, [&](PieceCursor message) -> absl::Status {

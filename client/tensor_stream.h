@@ -22,11 +22,12 @@ void SetCommonFields(const Connection& connection, const std::string& model,
   request.set_checksum(connection.options().checksum);
 }
 
-// OK: every result is complete. Otherwise what a result failed with, where the server said so, else
-// what ended the stream. `on_progress` is called after each message.
+// `request` is the encoded message. OK: every result is complete. Otherwise what a result failed
+// with, where the server said so, else what ended the stream. `on_progress` is called after each
+// message.
 absl::Status ReadStream(
     const Connection& connection, const Call& call, absl::string_view method,
-    const google::protobuf::Message& request, ChunkAssembler& assembler,
+    absl::string_view request, ChunkAssembler& assembler,
     absl::FunctionRef<void()> on_progress = [] {});
 
 // DATA_LOSS unless `header` is of this tensor and selection.
