@@ -33,8 +33,11 @@ class Outcome:
 
 
 def reason_of(error):
+    """Out of the error's details; of a stream that was cancelled from the server's side, which carries none, out of its
+    message."""
     details = next((value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"), b"")
-    found = [reason for reason in REASONS if reason.encode() in details]
+    text = details or (error.details() or "").encode()
+    found = [reason for reason in REASONS if reason.encode() in text]
     return max(found, key=len, default="")
 
 
