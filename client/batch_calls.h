@@ -6,7 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "client/connection.h"
+#include "client/connections.h"
 #include "tensord/read_report.h"
 #include "tensord/read_request.h"
 
@@ -16,7 +16,17 @@ absl::StatusOr<std::vector<PlannedRead>> Plan(const Connection& connection, cons
                                               const std::string& model,
                                               absl::Span<const Selection> selections);
 
-absl::StatusOr<ReadReport> ReadMany(const Connection& connection, const Call& call,
+// The same with the version that it is of.
+struct PinnedPlan {
+  std::string model;  // Canonical id.
+  std::string version;
+  std::vector<PlannedRead> reads;
+};
+absl::StatusOr<PinnedPlan> PlanPinned(const Connection& connection, const Call& call,
+                                      const std::string& model,
+                                      absl::Span<const Selection> selections);
+
+absl::StatusOr<ReadReport> ReadMany(const Connections& connections, const Call& call,
                                     const std::string& model,
                                     absl::Span<const ReadRequest> requests,
                                     const ProgressCallback& progress);

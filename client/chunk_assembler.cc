@@ -100,14 +100,14 @@ absl::Status ChunkAssembler::AddPart(const ChunkPart& part) {
   if (open_ != part.result) {
     if (open_) {
       return Lost("result ", part.result, " begins while result ", *open_, " has only ",
-                  next_offset_ - target_.begin, " of ", target_.writer.size_bytes(), " bytes");
+                  NumWritten(), " of ", target_.NumWanted(), " bytes");
     }
     const State state = states_[part.result];
     // A file may turn out to be broken only after its last byte was sent.
     if (part.error && state != State::kFailed) return Fail(part);
     if (state != State::kMissing) return Lost("result ", part.result, " goes on after its end");
     if (!part.header) return Lost("result ", part.result, " has no header");
-    TENSORD_RETURN_IF_ERROR(Open(part.result, *part.header));
+    TENSORD_RETURN_IF_ERROR(Begin(part.result, *part.header));
   } else if (part.header) {
     return Lost("result ", part.result, " has a second header");
   }
@@ -115,7 +115,7 @@ absl::Status ChunkAssembler::AddPart(const ChunkPart& part) {
   return Write(part);
 }
 
-absl::Status ChunkAssembler::Open(uint32_t result, const ChunkHeader& header) {
+absl::Status ChunkAssembler::Begin(uint32_t result, const ChunkHeader& header) {
   const std::optional<Dtype> dtype = ParseDtype(header.dtype);
   if (dtype && SizeOf(*dtype, header.shape) != header.size_bytes) {
     return Lost("result ", result, " of ", header.size_bytes, " bytes is said to be ", header.dtype,
@@ -123,13 +123,15 @@ absl::Status ChunkAssembler::Open(uint32_t result, const ChunkHeader& header) {
   }
   TENSORD_ASSIGN_OR_RETURN(target_, place_(ResultHeader{result, dtype, &header}));
   const bool fits = target_.begin <= header.size_bytes &&
-                    target_.writer.size_bytes() <= header.size_bytes - target_.begin;
+                    target_.writer.size_bytes() <= header.size_bytes - target_.begin &&
+                    target_.first <= target_.Last() &&
+                    target_.Last() <= target_.writer.size_bytes();
   if (!fits) {
     return Lost("result ", result, " has ", header.size_bytes, " bytes, wanted of it are ",
-                target_.writer.size_bytes(), " from ", target_.begin);
+                target_.Last(), " from ", target_.begin);
   }
   open_ = result;
-  next_offset_ = target_.begin;
+  next_offset_ = target_.begin + target_.first;
   states_[result] = State::kOpen;
   return absl::OkStatus();
 }
@@ -149,9 +151,9 @@ absl::Status ChunkAssembler::Write(const ChunkPart& part) {
                 next_offset_);
   }
   const uint64_t done = next_offset_ - target_.begin;
-  if (size > target_.writer.size_bytes() - done) {
-    return Lost("result ", part.result, " overruns its ", target_.writer.size_bytes(), " bytes by ",
-                size - (target_.writer.size_bytes() - done));
+  if (size > target_.Last() - done) {
+    return Lost("result ", part.result, " overruns its ", target_.NumWanted(), " bytes by ",
+                size - (target_.Last() - done));
   }
   const absl::Status copied = Copy(part, done);
   if (!copied.ok()) {
@@ -180,7 +182,7 @@ absl::Status ChunkAssembler::Copy(const ChunkPart& part, uint64_t offset) {
 }
 
 void ChunkAssembler::CompleteIfFull() {
-  const bool full = next_offset_ - target_.begin == target_.writer.size_bytes();
+  const bool full = next_offset_ - target_.begin == target_.Last();
   if (!full) return;
   states_[*open_] = State::kComplete;
   ++num_complete_;
@@ -190,8 +192,8 @@ void ChunkAssembler::CompleteIfFull() {
 absl::Status ChunkAssembler::Finish() const {
   if (!has_info_) return Lost("a stream without messages ended with OK");
   if (open_) {
-    return Lost("the stream ended with OK, but result ", *open_, " has only ",
-                next_offset_ - target_.begin, " of ", target_.writer.size_bytes(), " bytes");
+    return Lost("the stream ended with OK, but result ", *open_, " has only ", NumWritten(), " of ",
+                target_.NumWanted(), " bytes");
   }
   if (!failures_.empty()) {
     return Lost("the stream ended with OK, but result ", failures_.front().result,

@@ -33,10 +33,16 @@ struct ResultHeader {
   const ChunkHeader* header;   // Borrowed for the call.
 };
 
-// Where a result goes. Bytes [begin, begin + writer.size_bytes()) of it are wanted.
+// Where a result goes: the writer's first byte is byte `begin` of it. Of the writer's bytes this
+// stream brings [first, end); the others come by other streams.
 struct ResultPlace {
   DestinationWriter writer;
   uint64_t begin = 0;
+  uint64_t first = 0;
+  std::optional<uint64_t> end;  // Absent: writer.size_bytes().
+
+  uint64_t Last() const { return end.value_or(writer.size_bytes()); }
+  uint64_t NumWanted() const { return Last() - first; }
 };
 
 // All errors are DATA_LOSS and say what, got and wanted, besides those of `place`. Used by one
@@ -66,6 +72,16 @@ class ChunkAssembler {
     return result < states_.size() && states_[result] == State::kComplete;
   }
 
+  // A result of which some bytes, but not all, have arrived.
+  struct Open {
+    uint32_t result = 0;
+    uint64_t next = 0;  // Of the writer's bytes: where it goes on.
+  };
+  std::optional<Open> open() const {
+    if (!open_) return std::nullopt;
+    return Open{*open_, next_offset_ - target_.begin};
+  }
+
   // What the server said about results that it could not complete.
   struct Failure {
     uint32_t result = 0;
@@ -78,12 +94,13 @@ class ChunkAssembler {
 
   absl::Status AddInfo(const ChunkStreamInfo& info);
   absl::Status AddPart(const ChunkPart& part);
-  absl::Status Open(uint32_t result, const ChunkHeader& header);
+  absl::Status Begin(uint32_t result, const ChunkHeader& header);
   absl::Status Fail(const ChunkPart& part);
   absl::Status Write(const ChunkPart& part);
   // Writes the part's data at byte `offset` of what is wanted, and checks their checksum.
   absl::Status Copy(const ChunkPart& part, uint64_t offset);
   void CompleteIfFull();
+  uint64_t NumWritten() const { return next_offset_ - target_.begin - target_.first; }
 
   const StreamExpectation expectation_;
   const Place place_;

@@ -26,6 +26,8 @@ struct ChunkHeader {
   uint64_t size_bytes = 0;
   std::string tensor;
   uint32_t selection = 0;
+
+  bool operator==(const ChunkHeader&) const = default;
 };
 
 // As tensord.v1.ResultError.

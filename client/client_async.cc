@@ -15,8 +15,8 @@ void Client::ListModelsAsync(absl::string_view filter, const CallOptions& option
                              Callback<std::vector<ModelInfo>> done) const {
   impl_->Start(
       options,
-      [filter = std::string(filter)](const Connection& connection, const Call& call) {
-        return tensord::ListModels(connection, call, filter);
+      [filter = std::string(filter)](const Connections& on, const Call& call) {
+        return tensord::ListModels(on.Next(), call, filter);
       },
       std::move(done));
 }
@@ -25,8 +25,8 @@ void Client::ListTensorsAsync(absl::string_view model, const TensorFilter& filte
                               const CallOptions& options, Callback<TensorList> done) const {
   impl_->Start(
       options,
-      [model = std::string(model), filter](const Connection& connection, const Call& call) {
-        return tensord::ListTensors(connection, call, model, filter);
+      [model = std::string(model), filter](const Connections& on, const Call& call) {
+        return tensord::ListTensors(on.Next(), call, model, filter);
       },
       std::move(done));
 }
@@ -35,8 +35,8 @@ void Client::GetMetadataAsync(absl::string_view model, const MetadataOptions& me
                               const CallOptions& options, Callback<ModelInfo> done) const {
   impl_->Start(
       options,
-      [model = std::string(model), metadata](const Connection& connection, const Call& call) {
-        return tensord::GetMetadata(connection, call, model, metadata);
+      [model = std::string(model), metadata](const Connections& on, const Call& call) {
+        return tensord::GetMetadata(on.Next(), call, model, metadata);
       },
       std::move(done));
 }
@@ -45,9 +45,9 @@ void Client::GetTensorInfoAsync(absl::string_view model, absl::string_view tenso
                                 const CallOptions& options, Callback<TensorInfo> done) const {
   impl_->Start(
       options,
-      [model = std::string(model), tensor = std::string(tensor)](const Connection& connection,
+      [model = std::string(model), tensor = std::string(tensor)](const Connections& on,
                                                                  const Call& call) {
-        return tensord::GetTensorInfo(connection, call, model, tensor);
+        return tensord::GetTensorInfo(on.Next(), call, model, tensor);
       },
       std::move(done));
 }
@@ -56,8 +56,8 @@ void Client::PeekTensorAsync(absl::string_view model, const PeekRequest& request
                              const CallOptions& options, Callback<PeekResult> done) const {
   impl_->Start(
       options,
-      [model = std::string(model), request](const Connection& connection, const Call& call) {
-        return tensord::PeekTensor(connection, call, model, request);
+      [model = std::string(model), request](const Connections& on, const Call& call) {
+        return tensord::PeekTensor(on.Next(), call, model, request);
       },
       std::move(done));
 }
@@ -66,9 +66,9 @@ void Client::PlanAsync(absl::string_view model, std::vector<Selection> selection
                        const CallOptions& options, Callback<std::vector<PlannedRead>> done) const {
   impl_->Start(
       options,
-      [model = std::string(model), selections = std::move(selections)](const Connection& connection,
+      [model = std::string(model), selections = std::move(selections)](const Connections& on,
                                                                        const Call& call) {
-        return tensord::Plan(connection, call, model, selections);
+        return tensord::Plan(on.Next(), call, model, selections);
       },
       std::move(done));
 }
@@ -83,9 +83,7 @@ void Client::GetSliceAsync(absl::string_view model, absl::string_view tensor, co
   impl_->Start(
       options,
       [read = TensorRead{std::string(model), std::string(tensor), slice}](
-          const Connection& connection, const Call& call) {
-        return tensord::GetSlice(connection, call, read);
-      },
+          const Connections& on, const Call& call) { return tensord::GetSlice(on, call, read); },
       std::move(done));
 }
 
@@ -95,8 +93,8 @@ void Client::ReadSliceAsync(absl::string_view model, absl::string_view tensor, c
   impl_->Start(
       options,
       [read = TensorRead{std::string(model), std::string(tensor), slice}, destination](
-          const Connection& connection, const Call& call) {
-        return tensord::ReadSlice(connection, call, read, destination);
+          const Connections& on, const Call& call) {
+        return tensord::ReadSlice(on, call, read, destination);
       },
       std::move(done));
 }
@@ -107,8 +105,8 @@ void Client::ReadManyAsync(absl::string_view model, std::vector<ReadRequest> req
   impl_->Start(
       options,
       [model = std::string(model), requests = std::move(requests), progress = std::move(progress)](
-          const Connection& connection, const Call& call) {
-        return tensord::ReadMany(connection, call, model, requests, progress);
+          const Connections& on, const Call& call) {
+        return tensord::ReadMany(on, call, model, requests, progress);
       },
       std::move(done));
 }
@@ -119,8 +117,8 @@ void Client::ReadFileAsync(absl::string_view model, absl::string_view file, cons
   impl_->Start(
       options,
       [model = std::string(model), file = std::string(file), range, sink = std::move(sink)](
-          const Connection& connection, const Call& call) {
-        return tensord::ReadFile(connection, call, model, file, range, sink);
+          const Connections& on, const Call& call) {
+        return tensord::ReadFile(on.Next(), call, model, file, range, sink);
       },
       std::move(done));
 }

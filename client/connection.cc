@@ -9,9 +9,12 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/address.h"
 #include "client/cancellation_scope.h"
 #include "client/raw_stream.h"
@@ -54,10 +57,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 
-bool IsCancelled(const Call& call) {
-  return std::any_of(call.cancellations.begin(), call.cancellations.end(),
-                     [](const Cancellation& cancellation) { return cancellation.IsCancelled(); });
-}
+// Where a server, or a proxy for it, says when to come again.
+constexpr char kPushbackTrailer[] = "grpc-retry-pushback-ms";
 
 std::chrono::system_clock::time_point ToGrpcDeadline(absl::Time deadline) {
   return absl::ToChronoTime(deadline);
@@ -67,6 +68,17 @@ absl::Status CheckOptions(const ClientOptions& options) {
   if (options.connect_timeout <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "connect_timeout is ", absl::FormatDuration(options.connect_timeout), ", not positive"));
+  }
+  if (options.first_backoff <= absl::ZeroDuration() ||
+      options.last_backoff < options.first_backoff) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "backoff goes from ", absl::FormatDuration(options.first_backoff), " to ",
+        absl::FormatDuration(options.last_backoff), ", wanted are positive, ascending times"));
+  }
+  if (options.max_resumes_without_progress < 0) {
+    return absl::InvalidArgumentError(absl::StrCat("max_resumes_without_progress is ",
+                                                   options.max_resumes_without_progress,
+                                                   ", not at least 0"));
   }
   if (options.num_async_threads == 0) {
     return absl::InvalidArgumentError("num_async_threads is 0, at least 1 is needed");
@@ -96,8 +108,13 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Create(absl::string_view
       new Connection(std::string(address), std::move(target), options));
 }
 
-absl::Status Connection::Stream(absl::string_view method, absl::string_view request,
-                                const Call& call, OnMessage on_message) const {
+absl::Status Connection::Retry(const Call& call, absl::FunctionRef<AttemptEnd()> attempt,
+                               absl::FunctionRef<uint64_t()> progress) const {
+  return RetryLoop(options_, call).Run([&] { return WaitForConnection(call); }, attempt, progress);
+}
+
+AttemptEnd Connection::Stream(absl::string_view method, absl::string_view request, const Call& call,
+                              OnMessage on_message) const {
   absl::Status handled;
   const absl::Status status = Run(call, [&](grpc::ClientContext& context) {
     RawStream stream(generic_stub_, context, absl::StrCat("/tensord.v1.TensorStore/", method),
@@ -110,12 +127,12 @@ absl::Status Connection::Stream(absl::string_view method, absl::string_view requ
     }
     return stream.Finish();
   });
-  return handled.ok() ? status : handled;
+  if (!handled.ok()) return {handled, /*is_final=*/true};
+  return {status};
 }
 
 absl::Status Connection::Run(const Call& call,
                              absl::FunctionRef<grpc::Status(grpc::ClientContext&)> rpc) const {
-  TENSORD_RETURN_IF_ERROR(WaitForConnection(call));
   // Shared with the cancelling thread, which may still hold it when the call has ended.
   const auto context = std::make_shared<grpc::ClientContext>();
   if (call.deadline != absl::InfiniteFuture()) context->set_deadline(ToGrpcDeadline(call.deadline));
@@ -123,13 +140,14 @@ absl::Status Connection::Run(const Call& call,
   for (const Cancellation& cancellation : call.cancellations) {
     scopes.emplace_back(cancellation, [context] { context->TryCancel(); });
   }
-  return Translate(rpc(*context));
+  const grpc::Status status = rpc(*context);
+  return Translate(status, *context);
 }
 
 absl::Status Connection::WaitForConnection(const Call& call) const {
   const absl::Time until = std::min(call.deadline, absl::Now() + options_.connect_timeout);
   while (true) {
-    if (IsCancelled(call)) return absl::CancelledError("the call was cancelled");
+    if (call.IsCancelled()) return absl::CancelledError("the call was cancelled");
     const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
     if (state == GRPC_CHANNEL_READY) return absl::OkStatus();
     const absl::Time now = absl::Now();
@@ -160,8 +178,18 @@ absl::Status Connection::ExplainNoConnection(const Call& call) const {
                                              cause));
 }
 
-absl::Status Connection::Translate(const grpc::Status& status) const {
+absl::Status Connection::Translate(const grpc::Status& status,
+                                   const grpc::ClientContext& context) const {
   absl::Status translated = FromGrpc(status);
+  if (translated.ok()) return translated;
+  const auto& trailers = context.GetServerTrailingMetadata();
+  const auto pushback = trailers.find(kPushbackTrailer);
+  uint32_t milliseconds = 0;
+  if (pushback != trailers.end() && !RetryDelay(translated) &&
+      absl::SimpleAtoi(absl::string_view(pushback->second.data(), pushback->second.size()),
+                       &milliseconds)) {
+    SetErrorDetail(translated, kRetryDetail, absl::StrCat(milliseconds));
+  }
   const bool from_grpc = ReasonOf(translated) == ErrorReason::kUnspecified;
   if (from_grpc && absl::IsUnavailable(translated)) return Annotate(translated, address_);
   return translated;

@@ -5,28 +5,21 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
+#include "client/call.h"
 #include "client/piece_cursor.h"
+#include "client/retry_loop.h"
 #include "tensord/client_options.h"
 #include "tensord/v1/tensord.grpc.pb.h"
 
 namespace tensord {
-
-// CallOptions with their defaults filled in; one for all RPCs that a call of the client takes.
-struct Call {
-  absl::Time deadline = absl::InfiniteFuture();
-  std::string version;                      // Empty: any.
-  std::vector<Cancellation> cancellations;  // Any of them ends the call.
-};
 
 // Thread-safe.
 class Connection {
@@ -37,16 +30,19 @@ class Connection {
 
   const ClientOptions& options() const { return options_; }
 
-  // Sends `request` and waits for the answer.
+  // Sends `request` and waits for the answer, again where that may help.
   template <typename Request, typename Response>
   absl::StatusOr<Response> Ask(grpc::Status (v1::TensorStore::Stub::*method)(grpc::ClientContext*,
                                                                              const Request&,
                                                                              Response*),
                                const Request& request, const Call& call) const {
     Response response;
-    const absl::Status status = Run(call, [&](grpc::ClientContext& context) {
-      return (stub_.get()->*method)(&context, request, &response);
-    });
+    const auto attempt = [&]() -> AttemptEnd {
+      return {Run(call, [&](grpc::ClientContext& context) {
+        return (stub_.get()->*method)(&context, request, &response);
+      })};
+    };
+    const absl::Status status = Retry(call, attempt, [] { return uint64_t{0}; });
     if (!status.ok()) return status;
     return response;
   }
@@ -54,21 +50,25 @@ class Connection {
   // Takes the bytes of one message, which live for the call only. An error ends the stream.
   using OnMessage = absl::FunctionRef<absl::Status(PieceCursor message)>;
 
-  // Sends `request`, an encoded message, and hands on each message of the answering stream, one at
-  // a time; what is not asked for yet waits within gRPC's flow control. `method` is an RPC's name,
-  // e.g. "GetTensor".
-  absl::Status Stream(absl::string_view method, absl::string_view request, const Call& call,
-                      OnMessage on_message) const;
+  // Runs `attempt`, which calls Stream, as often as RetryLoop says; each time with a connection.
+  absl::Status Retry(const Call& call, absl::FunctionRef<AttemptEnd()> attempt,
+                     absl::FunctionRef<uint64_t()> progress) const;
+
+  // Sends `request`, an encoded message, once and hands on each message of the answering stream,
+  // one at a time; what is not asked for yet waits within gRPC's flow control. `method` is an RPC's
+  // name, e.g. "GetTensor". An error of `on_message` is final.
+  AttemptEnd Stream(absl::string_view method, absl::string_view request, const Call& call,
+                    OnMessage on_message) const;
 
  private:
   Connection(std::string address, std::string target, const ClientOptions& options);
 
-  // Connects, runs `rpc` with a context that obeys `call`, and translates its status.
+  // Runs `rpc` with a context that obeys `call`, and translates its status.
   absl::Status Run(const Call& call,
                    absl::FunctionRef<grpc::Status(grpc::ClientContext&)> rpc) const;
   absl::Status WaitForConnection(const Call& call) const;
   absl::Status ExplainNoConnection(const Call& call) const;
-  absl::Status Translate(const grpc::Status& status) const;
+  absl::Status Translate(const grpc::Status& status, const grpc::ClientContext& context) const;
 
   const std::string address_;  // As the user wrote it.
   const ClientOptions options_;

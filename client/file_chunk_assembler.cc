@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/checksum.h"
+#include "src/error.h"
 #include "src/escape.h"
 #include "src/status_macros.h"
 
@@ -15,16 +16,23 @@ absl::Status Lost(const Args&... what) {
   return absl::DataLossError(absl::StrCat("the server contradicts itself: ", what...));
 }
 
+// The version does not cover side files. A tag may differ between replicas though the bytes do not:
+// then the digest tells.
+bool IsSameFile(const FileStreamInfo& a, const FileStreamInfo& b) {
+  return a.size_bytes == b.size_bytes &&
+         (a.tag == b.tag || (!a.sha256.empty() && a.sha256 == b.sha256));
+}
+
 }  // namespace
 
 FileChunkAssembler::FileChunkAssembler(FileExpectation expectation, const FileSink& sink)
-    : expectation_(std::move(expectation)), sink_(sink) {}
+    : expectation_(std::move(expectation)), sink_(sink), next_offset_(expectation_.range.offset) {}
 
 absl::Status FileChunkAssembler::Add(PieceCursor message) {
   TENSORD_ASSIGN_OR_RETURN(FileChunkFields fields, DecodeFileChunk(message));
-  if (fields.info.has_value() == has_info_) {
-    return has_info_ ? Lost("a second FileStreamInfo")
-                     : Lost("the first message has no FileStreamInfo");
+  if (fields.info.has_value() == info_.has_value()) {
+    return info_ ? Lost("a second FileStreamInfo")
+                 : Lost("the first message has no FileStreamInfo");
   }
   if (fields.info) TENSORD_RETURN_IF_ERROR(AddInfo(*fields.info));
   // A message of nothing but the info has no place.
@@ -35,7 +43,7 @@ absl::Status FileChunkAssembler::Add(PieceCursor message) {
       CheckCrc32c(fields.data.remaining(), crc, fields.crc32c, expectation_.checksum));
   while (fields.data.remaining() > 0) {
     const absl::string_view piece = fields.data.ReadPiece(fields.data.remaining());
-    TENSORD_RETURN_IF_ERROR(sink_(info_, next_offset_, BytesOf(piece)));
+    TENSORD_RETURN_IF_ERROR(sink_(*info_, next_offset_, BytesOf(piece)));
     next_offset_ += piece.size();
   }
   return absl::OkStatus();
@@ -55,7 +63,12 @@ absl::Status FileChunkAssembler::AddInfo(const FileStreamInfo& info) {
   if (!fits) {
     return Lost("a file of ", info.size_bytes, " bytes is sent for a range that leaves it");
   }
-  has_info_ = true;
+  if (expectation_.same_as && !IsSameFile(info, *expectation_.same_as)) {
+    return MakeError(
+        ErrorReason::kVersionChanged,
+        absl::StrCat("file ", Quote(info.file), " was replaced while it was read: it has tag ",
+                     Quote(info.tag), " now, wanted ", Quote(expectation_.same_as->tag)));
+  }
   info_ = info;
   next_offset_ = range.offset;
   end_ = range.length ? range.offset + *range.length : info.size_bytes;
@@ -75,11 +88,11 @@ absl::Status FileChunkAssembler::CheckPlace(const FileChunkFields& fields) const
 }
 
 absl::StatusOr<FileStreamInfo> FileChunkAssembler::Finish() const {
-  if (!has_info_) return Lost("a stream without messages ended with OK");
+  if (!info_) return Lost("a stream without messages ended with OK");
   if (next_offset_ != end_) {
     return Lost("the stream ended with OK at byte ", next_offset_, ", wanted is byte ", end_);
   }
-  return info_;
+  return *info_;
 }
 
 }  // namespace tensord

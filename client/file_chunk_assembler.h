@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -18,11 +19,12 @@ struct FileExpectation {
   std::string file;
   std::string version;  // Empty: any.
   ByteRange range;
-  bool checksum = false;  // All data must carry one.
+  bool checksum = false;                  // All data must carry one.
+  std::optional<FileStreamInfo> same_as;  // What a stream said that this one resumes.
 };
 
-// All errors are DATA_LOSS and say what, got and wanted, besides those of the sink. Used by one
-// thread.
+// All errors are DATA_LOSS and say what, got and wanted, besides those of the sink, and besides
+// VERSION_CHANGED where the file is not the one that the resumed stream had. Used by one thread.
 class FileChunkAssembler {
  public:
   // `sink` must outlive the assembler.
@@ -34,14 +36,19 @@ class FileChunkAssembler {
   // To be called at the end of a stream with status OK: nothing may be missing.
   absl::StatusOr<FileStreamInfo> Finish() const;
 
+  // Of the stream; nullopt before its first message.
+  const std::optional<FileStreamInfo>& info() const { return info_; }
+
+  // Where the file goes on: what stands before has been handed to the sink.
+  uint64_t next_offset() const { return next_offset_; }
+
  private:
   absl::Status AddInfo(const FileStreamInfo& info);
   absl::Status CheckPlace(const FileChunkFields& fields) const;
 
   const FileExpectation expectation_;
   const FileSink& sink_;
-  bool has_info_ = false;
-  FileStreamInfo info_;
+  std::optional<FileStreamInfo> info_;
   uint64_t next_offset_ = 0;  // In the file.
   uint64_t end_ = 0;          // Of the range.
 };

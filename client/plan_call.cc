@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -57,34 +58,86 @@ absl::Status AddPlanned(const ResultHeader& header, absl::Span<const Selection> 
   return absl::OkStatus();
 }
 
+// One call of Plan: knows which selections are still to be planned.
+class Planner {
+ public:
+  Planner(const Connection& connection, const Call& call, const std::string& model,
+          absl::Span<const Selection> selections)
+      : connection_(connection), call_(call), model_(model), selections_(selections) {
+    plan_.version = call.version;
+  }
+
+  absl::StatusOr<PinnedPlan> Plan() {
+    while (first_ < selections_.size()) {
+      TENSORD_RETURN_IF_ERROR(connection_.Retry(
+          call_, [&] { return PlanOnce(); }, [&] { return num_planned_; }));
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  // Selections from first_ on, as many as fit one message.
+  AttemptEnd PlanOnce() {
+    v1::GetTensorsRequest common;
+    SetCommonFields(connection_, model_, plan_.version, common);
+    common.set_plan_only(true);
+    common.set_order(v1::RESULT_ORDER_REQUEST);
+    const auto request = RequestFrom(first_, selections_, common);
+    if (!request.ok()) return {request.status(), /*is_final=*/true};
+    const size_t count = request->num_selections();
+    StreamExpectation expectation;
+    expectation.version = plan_.version;
+    expectation.headers_only = true;
+    const auto in_stream = selections_.first(first_ + count);
+    ChunkAssembler assembler(
+        expectation, [&](const ResultHeader& header) -> absl::StatusOr<ResultPlace> {
+          TENSORD_RETURN_IF_ERROR(AddPlanned(header, in_stream, first_, plan_.reads));
+          return ResultPlace{};
+        });
+    AttemptEnd end = ReadStream(connection_, call_, "GetTensors", request->bytes(), assembler);
+    if (!assembler.info().version.empty()) {
+      plan_.model = assembler.info().model;
+      plan_.version = assembler.info().version;
+    }
+    num_planned_ = std::max<uint64_t>(num_planned_, plan_.reads.size());
+    if (end.status.ok()) {
+      first_ += count;
+    } else {
+      DropOpenSelection();
+    }
+    return end;
+  }
+
+  // Where a stream breaks, nothing tells whether more of the last selection was to come.
+  void DropOpenSelection() {
+    auto& reads = plan_.reads;
+    if (reads.empty() || reads.back().selection < first_) return;
+    first_ = reads.back().selection;
+    while (!reads.empty() && reads.back().selection == first_) reads.pop_back();
+  }
+
+  const Connection& connection_;
+  const Call& call_;
+  const std::string& model_;
+  const absl::Span<const Selection> selections_;
+  size_t first_ = 0;  // What stands before is planned.
+  uint64_t num_planned_ = 0;
+  PinnedPlan plan_;
+};
+
 }  // namespace
+
+absl::StatusOr<PinnedPlan> PlanPinned(const Connection& connection, const Call& call,
+                                      const std::string& model,
+                                      absl::Span<const Selection> selections) {
+  return Planner(connection, call, model, selections).Plan();
+}
 
 absl::StatusOr<std::vector<PlannedRead>> Plan(const Connection& connection, const Call& call,
                                               const std::string& model,
                                               absl::Span<const Selection> selections) {
-  std::vector<PlannedRead> plan;
-  std::string version = call.version;
-  for (size_t first = 0; first < selections.size();) {
-    v1::GetTensorsRequest common;
-    SetCommonFields(connection, model, version, common);
-    common.set_plan_only(true);
-    common.set_order(v1::RESULT_ORDER_REQUEST);
-    TENSORD_ASSIGN_OR_RETURN(const BatchRequest request, RequestFrom(first, selections, common));
-    const size_t count = request.num_selections();
-    StreamExpectation expectation;
-    expectation.version = version;
-    expectation.headers_only = true;
-    const auto in_stream = selections.first(first + count);
-    ChunkAssembler assembler(expectation,
-                             [&](const ResultHeader& header) -> absl::StatusOr<ResultPlace> {
-                               TENSORD_RETURN_IF_ERROR(AddPlanned(header, in_stream, first, plan));
-                               return ResultPlace{};
-                             });
-    TENSORD_RETURN_IF_ERROR(ReadStream(connection, call, "GetTensors", request.bytes(), assembler));
-    version = assembler.info().version;
-    first += count;
-  }
-  return plan;
+  TENSORD_ASSIGN_OR_RETURN(PinnedPlan plan, PlanPinned(connection, call, model, selections));
+  return std::move(plan.reads);
 }
 
 }  // namespace tensord

@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "client/connection.h"
+#include "client/connections.h"
 #include "tensord/destination.h"
 #include "tensord/slice.h"
 #include "tensord/tensor_data.h"
@@ -19,10 +19,10 @@ struct TensorRead {
   Slice slice;
 };
 
-absl::StatusOr<TensorData> GetSlice(const Connection& connection, const Call& call,
+absl::StatusOr<TensorData> GetSlice(const Connections& connections, const Call& call,
                                     const TensorRead& read);
 
-absl::Status ReadSlice(const Connection& connection, const Call& call, const TensorRead& read,
+absl::Status ReadSlice(const Connections& connections, const Call& call, const TensorRead& read,
                        const Destination& destination);
 
 }  // namespace tensord

@@ -6,20 +6,21 @@
 
 namespace tensord {
 
-absl::Status ReadStream(const Connection& connection, const Call& call, absl::string_view method,
-                        absl::string_view request, ChunkAssembler& assembler,
-                        absl::FunctionRef<void()> on_progress) {
-  const absl::Status status =
+AttemptEnd ReadStream(const Connection& connection, const Call& call, absl::string_view method,
+                      absl::string_view request, ChunkAssembler& assembler,
+                      absl::FunctionRef<void()> on_progress) {
+  AttemptEnd end =
       connection.Stream(method, request, call, [&](PieceCursor message) -> absl::Status {
         TENSORD_RETURN_IF_ERROR(assembler.Add(message));
         on_progress();
         return absl::OkStatus();
       });
-  if (status.ok()) return assembler.Finish();
-  if (absl::IsDataLoss(status) && !assembler.failures().empty()) {
-    return assembler.failures().front().status;
+  call.counters->bytes_received += assembler.bytes_received();
+  if (end.status.ok()) end.status = assembler.Finish();
+  if (absl::IsDataLoss(end.status) && !assembler.failures().empty()) {
+    return {assembler.failures().front().status, /*is_final=*/true};
   }
-  return status;
+  return end;
 }
 
 absl::Status CheckIdentity(const ResultHeader& header, absl::string_view tensor,

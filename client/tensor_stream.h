@@ -22,10 +22,10 @@ void SetCommonFields(const Connection& connection, const std::string& model,
   request.set_checksum(connection.options().checksum);
 }
 
-// `request` is the encoded message. OK: every result is complete. Otherwise what a result failed
-// with, where the server said so, else what ended the stream. `on_progress` is called after each
-// message.
-absl::Status ReadStream(
+// One attempt; `request` is the encoded message. OK: every result is complete. Otherwise what a
+// result failed with, where the server said so, else what ended the stream. `on_progress` is called
+// after each message.
+AttemptEnd ReadStream(
     const Connection& connection, const Call& call, absl::string_view method,
     absl::string_view request, ChunkAssembler& assembler,
     absl::FunctionRef<void()> on_progress = [] {});

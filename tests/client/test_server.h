@@ -24,14 +24,19 @@ class TestServer {
   const TempDir& store() const { return store_; }
 
   void Start() {
-    auto catalog = Catalog::Load({{"", store_.path()}}, 1);
-    if (!catalog.ok()) Die(catalog.status());
-    catalog_.Swap(*std::move(catalog));
+    Reload();
     ServerOptions options;
     options.listen = {"127.0.0.1:0", "unix:" + socket_.Path("s")};
     auto server = Server::Start(options, &catalog_);
     if (!server.ok()) Die(server.status());
     server_ = *std::move(server);
+  }
+
+  // Scans the store again.
+  void Reload() {
+    auto catalog = Catalog::Load({{"", store_.path()}}, 1);
+    if (!catalog.ok()) Die(catalog.status());
+    catalog_.Swap(*std::move(catalog));
   }
 
   void Stop() {

@@ -7,13 +7,15 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "tensord/call_report.h"
 #include "tensord/cancellation.h"
 
 namespace tensord {
 
 struct ClientOptions {
   // How long a call waits for a connection when there is none, so that a worker may start before
-  // its server. After that: UNAVAILABLE naming address and cause. 0: only one try.
+  // its server. After that: UNAVAILABLE naming address and cause. Positive. A server that
+  // says STARTING or DRAINING for so long counts as one that is not there.
   absl::Duration connect_timeout = absl::Seconds(10);
 
   // For calls without a deadline of their own, counted from their beginning.
@@ -31,6 +33,24 @@ struct ClientOptions {
   // 10% of speed. A mismatch, or its absence, is DATA_LOSS.
   bool checksum = false;
 
+  // Makes calls again that fail with UNAVAILABLE, with RESOURCE_EXHAUSTED for a limit that comes
+  // free again, or with ABORTED (STALLED), and resumes broken streams at their byte, pinned to the
+  // version they began with. All within the call's deadline. Other errors are never retried.
+  bool retry = true;
+
+  // The pause before an attempt is a random part of first_backoff, then twice that, and so on up to
+  // last_backoff, and begins anew when data has come; what a server asks for is waited on top.
+  // Positive, the first at most the last.
+  absl::Duration first_backoff = absl::Milliseconds(100);
+  absl::Duration last_backoff = absl::Seconds(5);
+
+  // So many attempts in a row may bring nothing beyond the one that failed; then the call does.
+  int max_resumes_without_progress = 5;
+
+  // Connections to the server, from 1 to 64. Calls take turns on them, and reads of 64 MiB and more
+  // are spread over all of them. One is fastest where client and server share few processors.
+  size_t connections = 1;
+
   // Threads for asynchronous calls, started when first needed. One call occupies one thread until
   // its callback returns; further calls wait for their turn. At least 1.
   size_t num_async_threads = 4;
@@ -47,6 +67,14 @@ struct CallOptions {
 
   // Ends the call with CANCELLED.
   std::optional<Cancellation> cancellation;
+
+  // Where the model is replaced while it is read, begin anew with the version it has then, a few
+  // times at most, instead of failing with VERSION_CHANGED. Nothing of the old version stays: a
+  // file sink is called from the range's beginning again. Without effect beside `version`.
+  bool restart_on_version_change = false;
+
+  // Borrowed; filled in, whatever the result, before the call returns or its callback runs.
+  CallReport* report = nullptr;
 };
 
 }  // namespace tensord
