@@ -1,51 +1,43 @@
 #include "src/catalog.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
 #include <set>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "src/error.h"
 #include "src/escape.h"
-#include "src/grouping.h"
-#include "src/hub_cache.h"
-#include "src/hub_names.h"
+#include "src/inventory.h"
 #include "src/mapping_cache.h"
 #include "src/model_builder.h"
 #include "src/model_cache.h"
 #include "src/name_table.h"
 #include "src/parallel_for.h"
 #include "src/status_macros.h"
-#include "src/store_root.h"
-#include "src/store_scan.h"
 
 namespace tensord {
 namespace {
 
-// Parsed headers that are kept; DeepSeek-V3's 91,991 tensors take 14 MiB.
-constexpr uint64_t kModelMemoryBytes = 48 << 20;
-
 // Small models whose headers are read ahead: a fifth of a second's work. Others at first use.
 constexpr size_t kMaxSmallModelsAhead = 10'000;
 
-// Of the descriptors that the process may have, models may keep a quarter: sockets need the rest.
-size_t MaxKeptMappings() {
-  rlimit limit = {};
-  constexpr size_t kFewest = 16;
-  constexpr size_t kMost = 16'384;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kFewest;
-  return std::clamp<size_t>(limit.rlim_cur / 4, kFewest, kMost);
-}
+// Reloads that a vanished file may spoil before the last one is taken as it is.
+constexpr int kMaxReloads = 3;
 
-struct Store {
-  std::string name;
-  std::shared_ptr<const StoreRoot> root;
-  std::shared_ptr<const StoreScan> scan;
-};
+size_t MaxOpenFiles(size_t wanted) {
+  constexpr size_t kFewest = 16;
+  if (wanted != 0) return std::min(wanted, kMaxOpenFiles);
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kFewest;
+  return std::clamp<size_t>(limit.rlim_cur / 4, kFewest, kMaxOpenFiles / 2);
+}
 
 absl::Status CheckNames(const std::vector<StoreOptions>& stores) {
   std::set<std::string> names;
@@ -71,130 +63,124 @@ absl::Status CheckNames(const std::vector<StoreOptions>& stores) {
   return absl::OkStatus();
 }
 
-// Collects what a catalog is made of, store by store.
-struct Inventory {
+// A store may be a symlink that is swapped, as git-sync's: seen in the directory that holds it.
+void WatchLink(std::string path, WatchDirectory watch) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  struct stat status = {};
+  if (lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return;
+  const size_t slash = path.rfind('/');
+  watch(slash == std::string::npos ? "." : path.substr(0, slash + 1));
+}
+
+// The stores as they are now. A scan that finds what the one before found is that one's object.
+absl::StatusOr<std::vector<Store>> ScanStores(const std::vector<StoreOptions>& options,
+                                              const std::vector<Store>* before,
+                                              WatchDirectory watch) {
   std::vector<Store> stores;
-  std::vector<NamedDirectory> directories;
-  std::vector<NamedModel> models;
-  std::vector<PrefixAlias> aliases;
-  std::vector<Problem> problems;
-};
-
-// One store's part, its names still without the store's.
-struct StoreInventory {
-  std::vector<NamedDirectory> directories;
-  std::vector<NamedModel> models;
-};
-
-void AddGroups(const Store& store, uint32_t directory_number, const ScannedDirectory& directory,
-               StoreInventory& found, std::vector<Problem>& problems) {
-  const auto read_index = [&](const ScannedFile& file) {
-    return ReadModelIndex(*store.root, directory, file);
-  };
-  for (FileGroup& group : GroupFiles(directory, read_index)) {
-    const ScannedFile* only =
-        group.index_file || group.files.size() != 1 ? nullptr : &directory.files[group.files[0]];
-    if (only != nullptr && !only->details().fault.empty() && !GroupOf(only->name).shard) {
-      Problem problem;
-      problem.file = Escape(JoinPath(directory.path, only->name));
-      problem.reason =
-          only->details().is_missing ? ErrorReason::kFileNotFound : ErrorReason::kFileInvalid;
-      problem.message =
-          absl::StrCat(Quote(JoinPath(directory.path, only->name)), " ", only->details().fault);
-      problems.push_back(std::move(problem));
-      continue;
+  for (size_t i = 0; i < options.size(); ++i) {
+    Store store;
+    store.name = options[i].name;
+    WatchLink(options[i].path, watch);
+    TENSORD_ASSIGN_OR_RETURN(store.root, StoreRoot::Open(options[i].path));
+    const Store* known = before == nullptr ? nullptr : &(*before)[i];
+    if (known != nullptr && known->root->IsSameAs(*store.root)) {
+      store.root = known->root;
+    } else {
+      known = nullptr;
     }
-    NamedModel model;
-    model.id = JoinPath(found.directories[directory_number].id, EncodeId(group.name));
-    model.directory = directory_number;
-    model.group = std::move(group);
-    found.models.push_back(std::move(model));
+    store.scan = std::make_shared<const StoreScan>(
+        ScanStore(*store.root, known == nullptr ? nullptr : known->scan.get(),
+                  [&](const std::string& path) { watch(store.root->HostPath(path)); }));
+    if (known != nullptr && IsSameScan(*known->scan, *store.scan)) store.scan = known->scan;
+    stores.push_back(std::move(store));
   }
+  return stores;
 }
 
-StoreInventory TakeInventory(const Store& store, std::vector<Problem>& problems) {
-  StoreInventory found;
-  std::set<std::string> ids;
-  for (const ScannedDirectory& directory : store.scan->directories) {
-    std::string id = DirectoryId(directory.path);
-    // Only a hub folder inside a folder can spell the same id as one with that folder in its name.
-    if (!ids.insert(id).second) {
-      Problem problem;
-      problem.file = Escape(directory.path);
-      problem.reason = ErrorReason::kFileInvalid;
-      problem.message = absl::StrCat("directory ", Quote(directory.path),
-                                     " is not served: another one has its id ", Quote(id));
-      problems.push_back(std::move(problem));
-      continue;
-    }
-    const auto number = static_cast<uint32_t>(found.directories.size());
-    found.directories.push_back({std::move(id), &directory, 0});
-    AddGroups(store, number, directory, found, problems);
-  }
-  return found;
+bool AreSame(const std::vector<Store>& a, const std::vector<Store>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Store& x, const Store& y) {
+    return x.root == y.root && x.scan == y.scan;
+  });
 }
 
-void AddStore(Store store, Inventory& inventory) {
-  const size_t store_number = inventory.stores.size();
-  const auto named = [&](const std::string& id) {
-    if (store.name.empty()) return id;
-    return id.empty() ? store.name : JoinPath(store.name, id);
+// Whether a group is made of the same files as before.
+bool HasSameFiles(const ScannedDirectory& a, const FileGroup& a_group, const ScannedDirectory& b,
+                  const FileGroup& b_group) {
+  if (a_group.index_file.has_value() != b_group.index_file.has_value()) return false;
+  const auto same_file = [&](uint32_t x, uint32_t y) { return a.files[x] == b.files[y]; };
+  const auto same_files = [&](const std::vector<uint32_t>& x, const std::vector<uint32_t>& y) {
+    return std::equal(x.begin(), x.end(), y.begin(), y.end(), same_file);
   };
-  for (Problem problem : store.scan->problems) {
-    problem.file = named(problem.file);
-    inventory.problems.push_back(std::move(problem));
-  }
-  StoreInventory found = TakeInventory(store, inventory.problems);
-  for (PrefixAlias& alias : HubAliases(*store.root, *store.scan, found.directories, found.models)) {
-    alias.alias = named(alias.alias);
-    for (std::string& target : alias.targets) target = named(target);
-    inventory.aliases.push_back(std::move(alias));
-  }
-  const auto first_directory = static_cast<uint32_t>(inventory.directories.size());
-  for (NamedDirectory& directory : found.directories) {
-    directory.id = named(directory.id);
-    directory.store = store_number;
-    inventory.directories.push_back(std::move(directory));
-  }
-  for (NamedModel& model : found.models) {
-    model.id = named(model.id);
-    model.directory += first_directory;
-    inventory.models.push_back(std::move(model));
-  }
-  inventory.stores.push_back(std::move(store));
+  // With an index any file of the directory may be a shard.
+  if (a_group.index_file) return a == b;
+  return same_files(a_group.files, b_group.files) && same_files(a_group.strays, b_group.strays);
+}
+
+// All its files lie in its directory, so that the directory's scan tells all of it.
+bool LiesInOneDirectory(const Model& model) {
+  return std::none_of(model.files().begin(), model.files().end(),
+                      [](const ModelFile& file) { return absl::StrContains(file.name, '/'); });
 }
 
 }  // namespace
 
-struct Catalog::State {
-  State(Inventory&& found, size_t threads)
-      : inventory(std::move(found)),
-        num_threads(threads),
-        names(inventory.directories, inventory.models, std::move(inventory.aliases)) {}
+// What catalogs of the same stores share.
+struct CatalogBase {
+  std::vector<StoreOptions> stores;
+  CatalogOptions options;
+  MappingCache mappings;
+  std::atomic<uint64_t> num_headers_read = 0;
 
-  ModelSource SourceOf(const NameTarget& target) const;
-  std::shared_ptr<const Model> Get(const NameTarget& target) const;
-  void LoadAhead();
-  void ForgetIndexes();
-
-  Inventory inventory;
-  size_t num_threads;
-  NameTable names;
-  std::shared_ptr<MappingCache> mappings = std::make_shared<MappingCache>(MaxKeptMappings());
-  mutable ModelCache cache{kModelMemoryBytes};  // Thread-safe.
+  CatalogBase(std::vector<StoreOptions> all, const CatalogOptions& given)
+      : stores(std::move(all)), options(given), mappings(MaxOpenFiles(given.max_open_files)) {}
 };
 
+struct Catalog::State {
+  State(std::shared_ptr<CatalogBase> shared, Inventory&& found)
+      : base(std::move(shared)),
+        inventory(std::move(found)),
+        names(inventory.directories, inventory.models, std::move(inventory.aliases)),
+        cache(base->options.index_memory_bytes) {}
+
+  static uint64_t KeyOf(const NameTarget& target);
+  const NamedDirectory& DirectoryOf(const NameTarget& target) const;
+  ModelSource SourceOf(const NameTarget& target) const;
+  std::shared_ptr<const Model> Get(const NameTarget& target) const;
+  std::optional<NameTarget> FindExact(const std::string& id) const;
+  void LoadAhead(const std::vector<uint32_t>& wanted, size_t num_threads);
+  void TakeOver(const std::shared_ptr<const Model>& former);
+  std::vector<uint32_t> Compare(const State& previous);
+  bool IsOutdated() const;
+  void ForgetIndexes();
+
+  const std::shared_ptr<CatalogBase> base;
+  Inventory inventory;
+  const NameTable names;
+  mutable ModelCache cache;  // Thread-safe.
+  CatalogChanges changes;
+};
+
+uint64_t Catalog::State::KeyOf(const NameTarget& target) {
+  constexpr uint64_t kFileAlone = uint64_t{1} << 63;
+  if (target.model) return *target.model;
+  return kFileAlone | uint64_t{target.directory} << 32 | target.file;
+}
+
+const NamedDirectory& Catalog::State::DirectoryOf(const NameTarget& target) const {
+  return inventory
+      .directories[target.model ? inventory.models[*target.model].directory : target.directory];
+}
+
 ModelSource Catalog::State::SourceOf(const NameTarget& target) const {
-  const uint32_t number =
-      target.model ? inventory.models[*target.model].directory : target.directory;
-  const NamedDirectory& directory = inventory.directories[number];
+  const NamedDirectory& directory = DirectoryOf(target);
   const Store& store = inventory.stores[directory.store];
   ModelSource source;
   source.root = store.root;
   source.scan = store.scan;
   source.directory = directory.scanned;
   source.id = names.IdOf(target);
-  source.mappings = mappings;
+  source.mappings = std::shared_ptr<MappingCache>(base, &base->mappings);
+  source.num_headers_read = &base->num_headers_read;
   if (target.model) {
     source.group = inventory.models[*target.model].group;
     source.short_name = names.ShortName(*target.model);
@@ -208,18 +194,16 @@ ModelSource Catalog::State::SourceOf(const NameTarget& target) const {
 }
 
 std::shared_ptr<const Model> Catalog::State::Get(const NameTarget& target) const {
-  constexpr uint64_t kFileAlone = uint64_t{1} << 63;
-  const uint64_t key =
-      target.model ? *target.model : kFileAlone | uint64_t{target.directory} << 24 | target.file;
+  const uint64_t key = KeyOf(target);
   if (std::shared_ptr<const Model> known = cache.Find(key)) return known;
   const ModelSource source = SourceOf(target);
-  return cache.Add(key, ModelBuilder(source).Build(num_threads));
+  return cache.Add(key, ModelBuilder(source).Build(base->options.num_threads));
 }
 
 // Large models first, each with all threads; then the many small ones side by side.
-void Catalog::State::LoadAhead() {
+void Catalog::State::LoadAhead(const std::vector<uint32_t>& wanted, size_t num_threads) {
   std::vector<uint32_t> small;
-  for (uint32_t i = 0; i < inventory.models.size(); ++i) {
+  for (const uint32_t i : wanted) {
     const FileGroup& group = inventory.models[i].group;
     if (!group.index_file && group.files.size() == 1) {
       small.push_back(i);
@@ -232,6 +216,61 @@ void Catalog::State::LoadAhead() {
   });
 }
 
+std::optional<NameTarget> Catalog::State::FindExact(const std::string& id) const {
+  if (const std::optional<uint32_t> model = names.FindModel(id)) return NameTarget{model};
+  return names.FindFile(id);
+}
+
+// The model of the same id, with what the former one knows.
+void Catalog::State::TakeOver(const std::shared_ptr<const Model>& former) {
+  const std::optional<NameTarget> target = FindExact(former->id());
+  if (!target || cache.Find(KeyOf(*target)) != nullptr) return;
+  ModelSource source = SourceOf(*target);
+  // The same directory's object, so the same root too.
+  const bool is_same = source.directory == former->directory() &&
+                       source.short_name == former->short_name() && former->is_settled() &&
+                       !former->deserves_retry() && LiesInOneDirectory(*former);
+  if (is_same) {
+    cache.Add(KeyOf(*target), former);
+    return;
+  }
+  source.former = former;
+  cache.Add(KeyOf(*target), ModelBuilder(source).Build(/*num_threads=*/1));
+}
+
+// Counts the changes and returns the models that are new or not as they were.
+std::vector<uint32_t> Catalog::State::Compare(const State& previous) {
+  std::vector<uint32_t> fresh;
+  const std::vector<NamedModel>& before = previous.inventory.models;
+  size_t old = 0;
+  for (uint32_t i = 0; i < inventory.models.size(); ++i) {
+    const NamedModel& model = inventory.models[i];
+    for (; old < before.size() && before[old].id < model.id; ++old) ++changes.num_removed;
+    if (old == before.size() || before[old].id != model.id) {
+      ++changes.num_added;
+      fresh.push_back(i);
+      continue;
+    }
+    const NamedModel& same = before[old++];
+    const auto& directory = inventory.directories[model.directory].scanned;
+    const auto& old_directory = previous.inventory.directories[same.directory].scanned;
+    if (directory == old_directory ||
+        HasSameFiles(*directory, model.group, *old_directory, same.group)) {
+      continue;
+    }
+    ++changes.num_changed;
+    fresh.push_back(i);
+  }
+  changes.num_removed += before.size() - old;
+  return fresh;
+}
+
+bool Catalog::State::IsOutdated() const {
+  const std::vector<std::shared_ptr<const Model>> models = cache.Kept();
+  return std::any_of(models.begin(), models.end(),
+                     [](const auto& model) { return model->is_outdated(); });
+}
+
 // What the indexes said was needed for grouping; a model that is loaded later reads its own again.
 void Catalog::State::ForgetIndexes() {
   for (NamedModel& model : inventory.models) model.group.index = nullptr;
@@ -242,21 +281,45 @@ Catalog::~Catalog() = default;
 
 absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Load(
     const std::vector<StoreOptions>& stores, size_t num_threads) {
+  CatalogOptions options;
+  options.num_threads = num_threads;
+  return Load(stores, options, [](const std::string&) {});
+}
+
+absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Load(
+    const std::vector<StoreOptions>& stores, const CatalogOptions& options, WatchDirectory watch) {
   TENSORD_RETURN_IF_ERROR(CheckNames(stores));
-  Inventory inventory;
-  for (const StoreOptions& options : stores) {
-    Store store;
-    store.name = options.name;
-    TENSORD_ASSIGN_OR_RETURN(store.root, StoreRoot::Open(options.path));
-    store.scan = std::make_shared<const StoreScan>(ScanStore(*store.root));
-    AddStore(std::move(store), inventory);
-  }
-  std::sort(inventory.models.begin(), inventory.models.end(),
-            [](const NamedModel& a, const NamedModel& b) { return a.id < b.id; });
-  auto state = std::make_unique<State>(std::move(inventory), std::max<size_t>(num_threads, 1));
-  state->LoadAhead();
+  auto base = std::make_shared<CatalogBase>(stores, options);
+  base->options.num_threads = std::max<size_t>(options.num_threads, 1);
+  TENSORD_ASSIGN_OR_RETURN(std::vector<Store> found, ScanStores(stores, nullptr, watch));
+  auto state = std::make_unique<State>(base, TakeInventory(std::move(found), nullptr));
+  std::vector<uint32_t> all(state->inventory.models.size());
+  for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+  state->LoadAhead(all, base->options.num_threads);
   state->ForgetIndexes();
   return std::shared_ptr<const Catalog>(new Catalog(std::move(state)));
+}
+
+absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Reload(
+    const std::shared_ptr<const Catalog>& previous, WatchDirectory watch) {
+  const State& before = *previous->state_;
+  const std::vector<std::shared_ptr<const Model>> known = before.cache.Kept();
+  const bool is_settled = std::all_of(known.begin(), known.end(), [](const auto& model) {
+    return model->is_settled() && !model->deserves_retry();
+  });
+  for (int reloads = 1;; ++reloads) {
+    TENSORD_ASSIGN_OR_RETURN(std::vector<Store> stores,
+                             ScanStores(before.base->stores, &before.inventory.stores, watch));
+    if (is_settled && AreSame(stores, before.inventory.stores)) return previous;
+    auto state =
+        std::make_unique<State>(before.base, TakeInventory(std::move(stores), &before.inventory));
+    const std::vector<uint32_t> fresh = state->Compare(before);
+    for (const std::shared_ptr<const Model>& model : known) state->TakeOver(model);
+    state->LoadAhead(fresh, /*num_threads=*/1);
+    state->ForgetIndexes();
+    if (state->IsOutdated() && reloads < kMaxReloads) continue;
+    return std::shared_ptr<const Catalog>(new Catalog(std::move(state)));
+  }
 }
 
 size_t Catalog::num_models() const { return state_->inventory.models.size(); }
@@ -275,5 +338,21 @@ absl::StatusOr<std::shared_ptr<const Model>> Catalog::Find(absl::string_view nam
 }
 
 const std::vector<Problem>& Catalog::problems() const { return state_->inventory.problems; }
+
+std::vector<std::shared_ptr<const Model>> Catalog::LoadedModels() const {
+  return state_->cache.Kept();
+}
+
+bool Catalog::NeedsAnotherLook() const {
+  const std::vector<std::shared_ptr<const Model>> models = state_->cache.Kept();
+  return std::any_of(models.begin(), models.end(),
+                     [](const auto& model) { return !model->is_settled(); });
+}
+
+const CatalogChanges& Catalog::changes() const { return state_->changes; }
+
+uint64_t Catalog::num_headers_read() const { return state_->base->num_headers_read; }
+
+size_t Catalog::num_open_files() const { return state_->base->mappings.size(); }
 
 }  // namespace tensord

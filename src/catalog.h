@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "src/model.h"
@@ -18,16 +20,47 @@ struct StoreOptions {
   std::string path;
 };
 
+inline constexpr uint64_t kDefaultIndexMemoryBytes = 64 << 20;
+// Each is a mapping too, of which Linux allows a process 65,530.
+inline constexpr size_t kMaxOpenFiles = 32'768;
+
+struct CatalogOptions {
+  size_t num_threads = 1;  // That read the headers of one model.
+  // Parsed headers that are kept; DeepSeek-V3's 91,991 tensors take 14 MiB.
+  uint64_t index_memory_bytes = kDefaultIndexMemoryBytes;
+  // Files kept open between requests, up to kMaxOpenFiles; 0: a quarter of the descriptors that the
+  // process may have, because sockets need the rest.
+  size_t max_open_files = 0;
+};
+
+// How a catalog differs from the one before it, in models.
+struct CatalogChanges {
+  size_t num_added = 0;
+  size_t num_removed = 0;
+  size_t num_changed = 0;  // Of the same id, with other files.
+};
+
+// Is told of each directory, by its path on the host, before it is looked into.
+using WatchDirectory = absl::FunctionRef<void(const std::string& host_path)>;
+
 // Immutable and thread-safe. Held by shared_ptr: a call keeps the snapshot it began with.
 class Catalog {
  public:
-  // Scans the stores, groups their files and reads headers with `num_threads` threads. A file that
+  // Scans the stores, groups their files and reads headers ahead, within the budget. A file that
   // cannot be served is a problem of its model, never an error here. Errors: NOT_FOUND or
   // FAILED_PRECONDITION naming the store's path as it was given when a store is not a readable
   // directory; INVALID_ARGUMENT for a bad or repeated name, or several stores of which one has
   // none.
   static absl::StatusOr<std::shared_ptr<const Catalog>> Load(
+      const std::vector<StoreOptions>& stores, const CatalogOptions& options, WatchDirectory watch);
+  static absl::StatusOr<std::shared_ptr<const Catalog>> Load(
       const std::vector<StoreOptions>& stores, size_t num_threads);
+
+  // The same stores as they are now, for one thread at a time; `previous` itself when nothing has
+  // changed. What was read of unchanged files is taken over, as is what cannot be listed now
+  // because of an I/O error. Errors as Load, when a store is gone altogether.
+  static absl::StatusOr<std::shared_ptr<const Catalog>> Reload(
+      const std::shared_ptr<const Catalog>& previous, WatchDirectory watch);
 
   ~Catalog();
   Catalog(const Catalog&) = delete;
@@ -46,6 +79,21 @@ class Catalog {
   // Files that belong to no model because they cannot be named or opened (not UTF-8, outside the
   // root, a FIFO).
   const std::vector<Problem>& problems() const;
+
+  // The models whose headers are in memory now.
+  std::vector<std::shared_ptr<const Model>> LoadedModels() const;
+
+  // Whether a reload soon may find more though nothing tells: a file was written less than 2 s
+  // before it was read, or while.
+  bool NeedsAnotherLook() const;
+
+  // Against the catalog it was reloaded from; all zero for a loaded one.
+  const CatalogChanges& changes() const;
+
+  // Headers read from files since Load, by this catalog and those before it.
+  uint64_t num_headers_read() const;
+  // Mappings kept between requests.
+  size_t num_open_files() const;
 
  private:
   struct State;

@@ -47,8 +47,11 @@ std::string ReadCommit(const StoreRoot& root, const std::string& path) {
   return std::string(absl::StripAsciiWhitespace(absl::string_view(text.data(), got)));
 }
 
+using Visitor = absl::FunctionRef<void(const std::string& real_path)>;
+
 void ReadRefsBelow(const StoreRoot& root, const std::string& at, const std::string& prefix,
-                   size_t depth, std::vector<HubRef>& refs) {
+                   size_t depth, Visitor visit, std::vector<HubRef>& refs) {
+  visit(at);
   const Directory directory = OpenForListing(root, at);
   if (directory == nullptr || depth > kMaxRefDepth) return;
   while (const dirent* entry = readdir(directory.get())) {
@@ -56,11 +59,20 @@ void ReadRefsBelow(const StoreRoot& root, const std::string& at, const std::stri
     if (name[0] == '.' || !IsValidUtf8(name) || refs.size() >= kMaxHubRefs) continue;
     const std::string ref = JoinPath(prefix, name);
     if (entry->d_type == DT_DIR) {
-      ReadRefsBelow(root, JoinPath(at, name), ref, depth + 1, refs);
+      ReadRefsBelow(root, JoinPath(at, name), ref, depth + 1, visit, refs);
     } else if (std::string commit = ReadCommit(root, JoinPath(at, name)); !commit.empty()) {
       refs.push_back({ref, std::move(commit)});
     }
   }
+}
+
+bool HasIncompleteBlobs(const StoreRoot& root, const std::string& path) {
+  const Directory blobs = OpenForListing(root, path);
+  if (blobs == nullptr) return false;
+  while (const dirent* entry = readdir(blobs.get())) {
+    if (absl::EndsWith(entry->d_name, ".incomplete")) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -104,21 +116,17 @@ std::string DirectoryId(absl::string_view path) {
   return hub->rest.empty() ? id : absl::StrCat(id, "/", EncodeId(hub->rest));
 }
 
-std::vector<HubRef> ReadHubRefs(const StoreRoot& root, const std::string& repository) {
-  std::vector<HubRef> refs;
-  ReadRefsBelow(root, JoinPath(repository, "refs"), "", 0, refs);
-  std::sort(refs.begin(), refs.end(),
+HubRepository ReadHubRepository(const StoreRoot& root, const std::string& repository,
+                                Visitor visit) {
+  HubRepository result;
+  result.path = repository;
+  ReadRefsBelow(root, JoinPath(repository, "refs"), "", 0, visit, result.refs);
+  std::sort(result.refs.begin(), result.refs.end(),
             [](const HubRef& a, const HubRef& b) { return a.name < b.name; });
-  return refs;
-}
-
-bool HasIncompleteBlobs(const StoreRoot& root, const std::string& repository) {
-  const Directory blobs = OpenForListing(root, JoinPath(repository, "blobs"));
-  if (blobs == nullptr) return false;
-  while (const dirent* entry = readdir(blobs.get())) {
-    if (absl::EndsWith(entry->d_name, ".incomplete")) return true;
-  }
-  return false;
+  const std::string blobs = JoinPath(repository, "blobs");
+  visit(blobs);
+  result.has_incomplete_blobs = HasIncompleteBlobs(root, blobs);
+  return result;
 }
 
 std::string HubBlobSha256(absl::string_view directory, absl::string_view target) {

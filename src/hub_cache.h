@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "src/store_root.h"
 
@@ -38,14 +39,25 @@ std::string EncodeId(absl::string_view path);
 struct HubRef {
   std::string name;  // "main", "refs/pr/3"; as its path below `refs`.
   std::string commit;
+
+  friend bool operator==(const HubRef&, const HubRef&) = default;
 };
 
-// The refs of the repository at `repository`, nested ones included, sorted by name; what cannot be
-// read is left out. Symlinks are not followed: the hub writes none here.
-std::vector<HubRef> ReadHubRefs(const StoreRoot& root, const std::string& repository);
+// What stands beside a repository's snapshots.
+struct HubRepository {
+  std::string path;          // Of its folder in the store, without symlinks behind the root.
+  std::vector<HubRef> refs;  // In order of name.
+  bool has_incomplete_blobs = false;
 
-// Whether a download into the repository is under way, or was left: `blobs` has a `*.incomplete`.
-bool HasIncompleteBlobs(const StoreRoot& root, const std::string& repository);
+  friend bool operator==(const HubRepository&, const HubRepository&) = default;
+};
+
+// The refs of the repository at `repository`, nested ones included, sorted by name, and whether a
+// download into it is under way or was left: `blobs` has a `*.incomplete`. What cannot be read is
+// left out. Symlinks are not followed: the hub writes none here. `visit` is told of each directory
+// before it is read.
+HubRepository ReadHubRepository(const StoreRoot& root, const std::string& repository,
+                                absl::FunctionRef<void(const std::string& real_path)> visit);
 
 // The SHA-256 that the hub's blob name tells, when a link in `directory` of a snapshot has `target`
 // ".../blobs/<64 hex digits>"; else "".

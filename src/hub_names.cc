@@ -25,6 +25,7 @@ struct Repository {
   std::string path;                           // Of its folder in the store.
   std::string id;                             // "ORG/NAME".
   std::map<std::string, Snapshot> snapshots;  // By commit; those with models.
+  const HubRepository* beside = nullptr;      // In the scan.
 };
 
 bool IsServable(const ScannedDirectory* directory, absl::string_view name) {
@@ -94,6 +95,10 @@ std::map<std::string, Repository> FindRepositories(const StoreRoot& root, const 
       snapshot.is_complete = false;
     }
   }
+  for (const HubRepository& beside : scan.repositories) {
+    const auto repository = repositories.find(beside.path);
+    if (repository != repositories.end()) repository->second.beside = &beside;
+  }
   return repositories;
 }
 
@@ -109,7 +114,7 @@ const Snapshot* NewestComplete(const Repository& repository, const Snapshot* exc
 
 // Files come one by one: while something is being downloaded, a snapshot that lacks what an older
 // one has may still get it.
-bool IsDownloaded(const StoreRoot& root, const Repository& repository, const Snapshot& snapshot) {
+bool IsDownloaded(const Repository& repository, const Snapshot& snapshot) {
   if (!snapshot.is_complete || snapshot.groups.empty()) return false;
   const bool lacks_some =
       std::any_of(repository.snapshots.begin(), repository.snapshots.end(), [&](const auto& entry) {
@@ -117,15 +122,14 @@ bool IsDownloaded(const StoreRoot& root, const Repository& repository, const Sna
                !std::includes(snapshot.groups.begin(), snapshot.groups.end(),
                               entry.second.groups.begin(), entry.second.groups.end());
       });
-  return !lacks_some || !HasIncompleteBlobs(root, repository.path);
+  return !lacks_some || !repository.beside->has_incomplete_blobs;
 }
 
 // What refs/main = `commit` stands for; null when nothing of the repository can be meant.
-const Snapshot* MainSnapshot(const StoreRoot& root, const Repository& repository,
-                             const std::string& commit) {
+const Snapshot* MainSnapshot(const Repository& repository, const std::string& commit) {
   const auto named = repository.snapshots.find(commit);
   const Snapshot* wanted = named == repository.snapshots.end() ? nullptr : &named->second;
-  if (wanted != nullptr && IsDownloaded(root, repository, *wanted)) return wanted;
+  if (wanted != nullptr && IsDownloaded(repository, *wanted)) return wanted;
   const Snapshot* fallback = NewestComplete(repository, wanted);
   return fallback == nullptr ? wanted : fallback;
 }
@@ -134,13 +138,12 @@ std::string RefId(const Repository& repository, absl::string_view ref) {
   return absl::StrCat(repository.id, "@", absl::StrReplaceAll(EncodeId(ref), {{"/", "%2F"}}));
 }
 
-void AddAliases(const StoreRoot& root, const Repository& repository,
-                std::vector<PrefixAlias>& aliases) {
+void AddAliases(const Repository& repository, std::vector<PrefixAlias>& aliases) {
   bool has_main = false;
-  for (const HubRef& ref : ReadHubRefs(root, repository.path)) {
+  for (const HubRef& ref : repository.beside->refs) {
     const bool is_main = ref.name == "main";
     const auto named = repository.snapshots.find(ref.commit);
-    const Snapshot* snapshot = is_main ? MainSnapshot(root, repository, ref.commit)
+    const Snapshot* snapshot = is_main ? MainSnapshot(repository, ref.commit)
                                : named == repository.snapshots.end() ? nullptr
                                                                      : &named->second;
     if (snapshot == nullptr) continue;
@@ -169,7 +172,7 @@ std::vector<PrefixAlias> HubAliases(const StoreRoot& root, const StoreScan& scan
                                     const std::vector<NamedModel>& models) {
   std::vector<PrefixAlias> aliases;
   for (const auto& [path, repository] : FindRepositories(root, scan, directories, models)) {
-    AddAliases(root, repository, aliases);
+    AddAliases(repository, aliases);
   }
   return aliases;
 }

@@ -2,33 +2,50 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "src/mapped_file.h"
 #include "src/mutex.h"
 
 namespace tensord {
 
-// Thread-safe. Holds the `capacity` mappings opened last; older ones live as long as their users.
+// Thread-safe. Holds up to `capacity` mappings, each with one descriptor; those pushed out live as
+// long as their users.
 class MappingCache {
  public:
   explicit MappingCache(size_t capacity) : capacity_(capacity) {}
 
-  void Keep(std::shared_ptr<const MappedFile> mapping) {
-    std::shared_ptr<const MappedFile> evicted;  // Unmapped after the lock.
-    MutexLock lock(mutex_);
-    kept_.push_back(std::move(mapping));
-    if (kept_.size() <= capacity_) return;
-    evicted = std::move(kept_.front());
-    kept_.pop_front();
-  }
+  // One more owner (a model) wants the mapping kept. It counts as used now.
+  void Keep(const std::shared_ptr<const MappedFile>& mapping);
+
+  // The mapping is used now. Kept again if it had been pushed out.
+  void Touch(const std::shared_ptr<const MappedFile>& mapping);
+
+  // An owner is gone; with the last one the mapping goes, so that a deleted file's space is freed.
+  void Release(const MappedFile* mapping);
+
+  // Whether mappings that nobody has asked for yet may be kept: they take half of the room at most.
+  bool HasRoomAhead() const;
+
+  size_t size() const;
 
  private:
+  struct Kept {
+    std::shared_ptr<const MappedFile> mapping;
+    size_t num_owners = 0;
+  };
+
+  void Use(const std::shared_ptr<const MappedFile>& mapping, size_t new_owners,
+           std::list<Kept>& evicted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const size_t capacity_;
-  Mutex mutex_;
-  std::deque<std::shared_ptr<const MappedFile>> kept_ ABSL_GUARDED_BY(mutex_);
+  mutable Mutex mutex_;
+  std::list<Kept> kept_ ABSL_GUARDED_BY(mutex_);  // The one used last in front.
+  absl::flat_hash_map<const MappedFile*, std::list<Kept>::iterator> entries_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tensord

@@ -12,6 +12,7 @@
 #include "src/escape.h"
 #include "src/mapping_cache.h"
 #include "src/natural_order.h"
+#include "src/safetensors_file.h"
 #include "src/status_macros.h"
 #include "src/store_root.h"
 #include "src/store_scan.h"
@@ -154,7 +155,10 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> Model::Map(size_t file) const 
     const Problem& problem = problems_[*record.problem];
     return MakeError(problem.reason, problem.message);
   }
-  if (std::shared_ptr<const MappedFile> mapping = FindMapping(file)) return mapping;
+  if (std::shared_ptr<const MappedFile> mapping = FindMapping(file)) {
+    mappings_cache_->Touch(mapping);
+    return mapping;
+  }
   absl::StatusOr<std::shared_ptr<const MappedFile>> mapping = OpenAndMap(record.real_path);
   if (ReasonOf(mapping.status()) == ErrorReason::kFileNotFound) {
     return MakeError(ErrorReason::kFileChanged, absl::StrCat(what, " is gone since it was listed"));
@@ -166,25 +170,69 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> Model::Map(size_t file) const 
     return MakeError(ErrorReason::kFileChanged,
                      absl::StrCat(what, " was replaced since its header was read"));
   }
-  mappings_cache_->Keep(*mapping);
-  MutexLock lock(mutex_);
-  mappings_.resize(files_.size());
-  mappings_[file] = *mapping;
+  KeepMapping(file, *mapping);
   return mapping;
+}
+
+void Model::KeepMapping(size_t file, const std::shared_ptr<const MappedFile>& mapping) const {
+  mappings_cache_->Keep(mapping);
+  std::weak_ptr<const MappedFile> before = mapping;
+  {
+    MutexLock lock(mutex_);
+    mappings_.resize(files_.size());
+    mappings_[file].swap(before);
+  }
+  // Another thread mapped the file at the same time: the cache needs one of the two only.
+  if (const std::shared_ptr<const MappedFile> replaced = before.lock()) {
+    mappings_cache_->Release(replaced.get());
+  }
+}
+
+Model::~Model() {
+  for (const std::weak_ptr<const MappedFile>& weak : mappings_) {
+    const std::shared_ptr<const MappedFile> mapping = weak.lock();
+    if (mapping != nullptr) mappings_cache_->Release(mapping.get());
+  }
+}
+
+std::optional<SafetensorsFile> Model::KnownFile(absl::string_view name,
+                                                const FileIdentity& identity) const {
+  const auto file =
+      std::lower_bound(files_.begin(), files_.end(), name,
+                       [](const ModelFile& f, absl::string_view n) { return f.name < n; });
+  if (file == files_.end() || file->name != name) return std::nullopt;
+  const FileRecord& record = records_[static_cast<size_t>(file - files_.begin())];
+  if (file->header == nullptr || !record.is_settled || record.identity != identity) {
+    return std::nullopt;
+  }
+  return SafetensorsFile{file->header, record.identity, record.header_digest};
+}
+
+std::shared_ptr<const MappedFile> Model::KnownMapping(absl::string_view name) const {
+  const auto file =
+      std::lower_bound(files_.begin(), files_.end(), name,
+                       [](const ModelFile& f, absl::string_view n) { return f.name < n; });
+  if (file == files_.end() || file->name != name) return nullptr;
+  return FindMapping(static_cast<size_t>(file - files_.begin()));
+}
+
+bool Model::deserves_retry() const {
+  return std::any_of(problems_.begin(), problems_.end(), [](const Problem& problem) {
+    return problem.reason == ErrorReason::kReadError;
+  });
 }
 
 Model::SideFiles Model::FindSideFiles() const {
   SideFiles result;
-  const ScannedDirectory* directory = scan_->Find(directory_);
-  if (directory == nullptr) return result;
   const auto is_side = [](const ScannedFile& file) {
     return file.details().fault.empty() && KindOf(file.name) != FileKind::kTensors;
   };
-  const ptrdiff_t count = std::count_if(directory->files.begin(), directory->files.end(), is_side);
+  const ptrdiff_t count =
+      std::count_if(directory_->files.begin(), directory_->files.end(), is_side);
   const bool is_crowded = static_cast<size_t>(count) > kMaxSharedSideFiles;
-  for (const ScannedFile& file : directory->files) {
+  for (const ScannedFile& file : directory_->files) {
     if (!is_side(file) || (is_crowded && !IsNamedAfter(file.name, group_))) continue;
-    std::string real_path = directory->RealPathOf(file);
+    std::string real_path = directory_->RealPathOf(file);
     const absl::StatusOr<FileIdentity> identity = root_->Identify(real_path);
     if (!identity.ok()) continue;
     result.listed.push_back({file.name, identity->size_bytes, file.details().sha256});
@@ -232,6 +280,7 @@ uint64_t Model::memory_bytes() const {
     bytes += sizeof(ModelFile) + sizeof(FileRecord) + 4 * file.name.size() + file.sha256.size();
     if (file.header != nullptr) bytes += file.header->memory_bytes();
   }
+  for (const FileRecord& record : records_) bytes += record.header_digest.size();
   for (const Refusal& refusal : refusals_) bytes += sizeof(Refusal) + refusal.name.size();
   return bytes;
 }

@@ -33,7 +33,8 @@ struct ModelFile {
 
 class MappingCache;
 class StoreRoot;
-struct StoreScan;
+struct SafetensorsFile;
+struct ScannedDirectory;
 
 // Immutable, thread-safe; views it returns live as long as the model.
 class Model {
@@ -87,8 +88,24 @@ class Model {
   // What the model occupies beyond its mappings, roughly.
   uint64_t memory_bytes() const;
 
+  // Whether a scan has nothing to look at again: no file was so young that its content may change
+  // without a trace, or was caught changing.
+  bool is_settled() const { return is_settled_; }
+  // Whether reading may succeed though the files stay as they are (an I/O error).
+  bool deserves_retry() const;
+  // Whether a file was gone between the scan and the reading: the scan is not what is there.
+  bool is_outdated() const { return is_outdated_; }
+
+  // Where its files were found; its address tells whether a later scan found the same.
+  const std::shared_ptr<const ScannedDirectory>& directory() const { return directory_; }
+
+  ~Model();
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+
  private:
   friend class ModelBuilder;
+  friend class PartsReader;
 
   // A tensor of the view: an entry of a file's header.
   struct TensorRef {
@@ -106,6 +123,8 @@ class Model {
   struct FileRecord {
     std::string real_path;            // In the store.
     FileIdentity identity;            // As its header was read.
+    std::string header_digest;        // As SafetensorsFile's; empty when the file is not served.
+    bool is_settled = false;          // Its content cannot have changed under the same identity.
     std::optional<uint32_t> problem;  // Why it is not served; into problems_.
   };
   // A side file and where it is.
@@ -115,6 +134,14 @@ class Model {
   };
 
   Model() = default;
+
+  // What a former model knows of the file `name`, which has this identity now; nullopt when it must
+  // be read.
+  std::optional<SafetensorsFile> KnownFile(absl::string_view name,
+                                           const FileIdentity& identity) const;
+  // Its mapping, where there is one.
+  std::shared_ptr<const MappedFile> KnownMapping(absl::string_view name) const;
+  void KeepMapping(size_t file, const std::shared_ptr<const MappedFile>& mapping) const;
 
   TensorRef ref(size_t index) const;
   std::vector<uint32_t> SortedBy(bool natural) const;
@@ -147,9 +174,10 @@ class Model {
   std::optional<uint32_t> doubt_;  // Into problems_.
 
   std::shared_ptr<const StoreRoot> root_;
-  std::shared_ptr<const StoreScan> scan_;  // For side files.
-  std::string directory_;                  // Path in scan_.
-  std::string group_;                      // Its name in the directory.
+  std::shared_ptr<const ScannedDirectory> directory_;
+  std::string group_;  // Its name in the directory.
+  bool is_settled_ = true;
+  bool is_outdated_ = false;
   std::shared_ptr<MappingCache> mappings_cache_;
 
   Lazy<std::vector<uint32_t>> natural_order_;

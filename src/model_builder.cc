@@ -29,8 +29,7 @@ ModelBuilder::ModelBuilder(const ModelSource& source)
   model_->id_ = source.id;
   model_->short_name_ = source.short_name;
   model_->root_ = source.root;
-  model_->scan_ = source.scan;
-  model_->directory_ = source.directory->path;
+  model_->directory_ = source.directory;
   model_->group_ = source.group.name;
   model_->mappings_cache_ = source.mappings;
 }
@@ -50,7 +49,14 @@ std::shared_ptr<const Model> ModelBuilder::Build(size_t num_threads) && {
   AddTotals();
   SetState();
   SetVersion();
+  KeepMappings();
   return std::move(model_);
+}
+
+void ModelBuilder::KeepMappings() {
+  for (size_t i = 0; i < parts_.parts.size(); ++i) {
+    if (parts_.parts[i].mapping != nullptr) model_->KeepMapping(i, parts_.parts[i].mapping);
+  }
 }
 
 uint32_t ModelBuilder::AddProblem(absl::string_view file, ErrorReason reason, std::string message) {
@@ -85,7 +91,11 @@ void ModelBuilder::AddFiles() {
       file.size_bytes = part.file->identity.size_bytes;
       file.header = part.file->header;
       record.identity = part.file->identity;
+      record.header_digest = part.file->header_digest;
+      record.is_settled = part.is_settled;
     }
+    model_->is_settled_ &= part.real_path.empty() || part.is_settled;
+    model_->is_outdated_ |= part.is_gone;
     if (record.problem && !model_->doubt_ && !parts_.has_sound_index()) {
       model_->doubt_ = record.problem;
     }

@@ -38,6 +38,7 @@ class ModelBuilder {
   void AddTotals();
   void SetState();
   void SetVersion();
+  void KeepMappings();
   absl::string_view NameOf(TensorRef ref) const;
   uint32_t AddProblem(absl::string_view file, ErrorReason reason, std::string message);
   void AddBadIndex();

@@ -3,7 +3,7 @@
 namespace tensord {
 
 std::shared_ptr<const Model> ModelCache::Find(uint64_t key) {
-  std::list<Kept> evicted;  // Destroyed after the lock.
+  std::list<Slot> evicted;  // Destroyed after the lock.
   MutexLock lock(mutex_);
   const auto it = entries_.find(key);
   if (it == entries_.end()) return nullptr;
@@ -17,7 +17,7 @@ std::shared_ptr<const Model> ModelCache::Find(uint64_t key) {
 }
 
 std::shared_ptr<const Model> ModelCache::Add(uint64_t key, std::shared_ptr<const Model> model) {
-  std::list<Kept> evicted;
+  std::list<Slot> evicted;
   MutexLock lock(mutex_);
   const auto [it, is_new] = entries_.try_emplace(key, Entry{{}, kept_.end()});
   if (std::shared_ptr<const Model> known = it->second.model.lock()) {
@@ -29,6 +29,14 @@ std::shared_ptr<const Model> ModelCache::Add(uint64_t key, std::shared_ptr<const
   return model;
 }
 
+std::vector<std::shared_ptr<const Model>> ModelCache::Kept() const {
+  MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<const Model>> models;
+  models.reserve(kept_.size());
+  for (auto slot = kept_.rbegin(); slot != kept_.rend(); ++slot) models.push_back(slot->model);
+  return models;
+}
+
 bool ModelCache::IsFull() const {
   MutexLock lock(mutex_);
   return used_bytes_ >= budget_bytes_;
@@ -36,7 +44,7 @@ bool ModelCache::IsFull() const {
 
 // Moves the model to the front and pushes the last ones out, but never this one.
 void ModelCache::Touch(Entry& entry, uint64_t key, const std::shared_ptr<const Model>& model,
-                       std::list<Kept>& evicted) {
+                       std::list<Slot>& evicted) {
   if (entry.kept != kept_.end()) {
     kept_.splice(kept_.begin(), kept_, entry.kept);
     return;

@@ -5,6 +5,7 @@
 #include <list>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -25,27 +26,30 @@ class ModelCache {
   // The model to use for `key`: `model`, or the one that another thread added before.
   std::shared_ptr<const Model> Add(uint64_t key, std::shared_ptr<const Model> model);
 
+  // The models that are kept, the one used last at the end.
+  std::vector<std::shared_ptr<const Model>> Kept() const;
+
   // Whether one more model would push another out.
   bool IsFull() const;
 
  private:
-  struct Kept {
+  struct Slot {
     uint64_t key = 0;
     uint64_t bytes = 0;
     std::shared_ptr<const Model> model;
   };
   struct Entry {
     std::weak_ptr<const Model> model;
-    std::list<Kept>::iterator kept;  // End: not kept.
+    std::list<Slot>::iterator kept;  // End: not kept.
   };
 
   void Touch(Entry& entry, uint64_t key, const std::shared_ptr<const Model>& model,
-             std::list<Kept>& evicted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+             std::list<Slot>& evicted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const uint64_t budget_bytes_;
   mutable Mutex mutex_;
   uint64_t used_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::list<Kept> kept_ ABSL_GUARDED_BY(mutex_);  // The one used last in front.
+  std::list<Slot> kept_ ABSL_GUARDED_BY(mutex_);  // The one used last in front.
   absl::flat_hash_map<uint64_t, Entry> entries_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -26,10 +26,12 @@ int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
-absl::StatusOr<SafetensorsFile> ReadHeader(const StoreRoot& root, const std::string& real_path) {
-  TENSORD_ASSIGN_OR_RETURN(const OwnedFd fd, root.OpenFile(real_path));
-  return ReadSafetensorsFile(fd.get());
+bool IsYoung(int64_t mtime_ns) {
+  const int64_t age_ns = NowNs() - mtime_ns;
+  return age_ns < kYoungNs && age_ns > -kYoungNs;  // Some files are of the far future.
 }
+
+}  // namespace
 
 class PartsReader {
  public:
@@ -39,6 +41,7 @@ class PartsReader {
     ListParts();
     ParallelFor(num_threads, result_.parts.size(), [this](size_t index) { ReadPart(index); });
     LookAgainAtYoungFiles();
+    for (ModelPart& part : result_.parts) Settle(part);
     return std::move(result_);
   }
 
@@ -49,6 +52,9 @@ class PartsReader {
   void AddPart(const ScannedFile& file);
   // Each thread writes a part of its own.
   void ReadPart(size_t index);
+  bool TakeKnown(ModelPart& part) const;
+  absl::StatusOr<SafetensorsFile> ReadHeader(ModelPart& part) const;
+  void Settle(ModelPart& part) const;
   void LookAgainAtYoungFiles();
 
   const ModelSource& source_;
@@ -124,7 +130,40 @@ void PartsReader::ListIndexedParts(const ModelIndex& index) {
 
 void PartsReader::ReadPart(size_t index) {
   ModelPart& part = result_.parts[index];
-  if (!part.real_path.empty()) part.file = ReadHeader(*source_.root, part.real_path);
+  if (!part.real_path.empty() && !TakeKnown(part)) part.file = ReadHeader(part);
+}
+
+bool PartsReader::TakeKnown(ModelPart& part) const {
+  if (source_.former == nullptr) return false;
+  std::optional<SafetensorsFile> known =
+      source_.former->KnownFile(part.name, part.scanned->identity);
+  if (!known) return false;
+  part.file = *std::move(known);
+  part.mapping = source_.former->KnownMapping(part.name);
+  return true;
+}
+
+// The mapping is of the same open file: what is promised now can be sent though the file is
+// replaced before anybody asks for it.
+absl::StatusOr<SafetensorsFile> PartsReader::ReadHeader(ModelPart& part) const {
+  if (source_.num_headers_read != nullptr) ++*source_.num_headers_read;
+  part.mapping = nullptr;
+  TENSORD_ASSIGN_OR_RETURN(OwnedFd fd, source_.root->OpenFile(part.real_path));
+  absl::StatusOr<SafetensorsFile> file = ReadSafetensorsFile(fd.get());
+  if (!file.ok() || !source_.mappings->HasRoomAhead()) return file;
+  absl::StatusOr<std::shared_ptr<const MappedFile>> mapping = MappedFile::Map(fd.Release());
+  if (mapping.ok() && (*mapping)->identity() == file->identity) part.mapping = *std::move(mapping);
+  return file;
+}
+
+void PartsReader::Settle(ModelPart& part) const {
+  if (part.real_path.empty()) return;
+  const FileIdentity& scanned = part.scanned->identity;
+  part.is_gone = ReasonOf(part.file.status()) == ErrorReason::kFileNotFound;
+  const bool is_as_scanned = part.file.ok()
+                                 ? part.file->identity == scanned
+                                 : ReasonOf(part.file.status()) != ErrorReason::kFileChanged;
+  part.is_settled = !part.is_gone && is_as_scanned && !IsYoung(scanned.mtime_ns);
 }
 
 // Bounded: a file that is written all the time is refused until a later scan finds it at rest.
@@ -133,20 +172,19 @@ void PartsReader::LookAgainAtYoungFiles() {
     ModelPart& part = result_.parts[i];
     for (int look = 1; look <= kMaxLooks; ++look) {
       const bool is_changing = ReasonOf(part.file.status()) == ErrorReason::kFileChanged;
-      const bool is_young = part.file.ok() && NowNs() - part.file->identity.mtime_ns < kYoungNs;
+      const bool is_young = part.file.ok() && IsYoung(part.file->identity.mtime_ns);
       if (!is_young && !is_changing) break;
       const absl::StatusOr<FileIdentity> now = source_.root->Identify(part.real_path);
       if (part.file.ok() && now.ok() && *now == part.file->identity) break;
       if (look == kMaxLooks) {
         part.file = MakeError(ErrorReason::kFileChanged, "is being written");
+        part.mapping = nullptr;
       } else {
-        ReadPart(i);
+        part.file = ReadHeader(part);
       }
     }
   }
 }
-
-}  // namespace
 
 absl::StatusOr<ModelIndex> ReadModelIndex(const StoreRoot& root, const ScannedDirectory& directory,
                                           const ScannedFile& file) {

@@ -1,6 +1,7 @@
 // The files of one model, found and read.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "src/grouping.h"
 #include "src/mapping_cache.h"
+#include "src/model.h"
 #include "src/model_index.h"
 #include "src/safetensors_file.h"
 #include "src/store_root.h"
@@ -22,13 +24,16 @@ namespace tensord {
 struct ModelSource {
   std::shared_ptr<const StoreRoot> root;
   std::shared_ptr<const StoreScan> scan;
-  const ScannedDirectory* directory = nullptr;  // In *scan.
+  std::shared_ptr<const ScannedDirectory> directory;  // In *scan.
   FileGroup group;
   bool is_file_alone =
       false;  // Asked for by the path of one file: shards of its stem do not matter.
   std::string id;
   std::string short_name;
   std::shared_ptr<MappingCache> mappings;
+  // As it was before, or one with the same files; null when nothing is known of them.
+  std::shared_ptr<const Model> former;
+  std::atomic<uint64_t>* num_headers_read = nullptr;  // Counts. Must outlive the building.
 };
 
 // Reads the index `file` of `directory`. Errors as ModelIndex::Parse and StoreRoot::OpenFile; the
@@ -44,6 +49,9 @@ struct ModelPart {
   std::string fault;                     // Why it is not to be opened, as a predicate.
   ErrorReason fault_reason = ErrorReason::kFileInvalid;
   absl::StatusOr<SafetensorsFile> file = absl::UnknownError("not read");
+  std::shared_ptr<const MappedFile> mapping;  // Of the very file that was read; may be null.
+  bool is_settled = false;  // The file was at rest long enough that its identity tells its content.
+  bool is_gone = false;     // The scan found it; it was gone when it was to be read.
 };
 
 struct ModelParts {
@@ -55,9 +63,9 @@ struct ModelParts {
   bool has_sound_index() const { return index != nullptr && index->ok(); }
 };
 
-// Finds the model's files, by its index or by its group, and reads their headers with up to
-// `num_threads` threads. A file that was written less than two seconds ago is looked at again in
-// the end, and refused with FILE_CHANGED if it does not hold still.
+// Finds the model's files, by its index or by its group, and reads with up to `num_threads` threads
+// the headers that the former model does not know. A file that was written less than two seconds
+// ago is looked at again in the end, and refused with FILE_CHANGED if it does not hold still.
 ModelParts ReadModelParts(const ModelSource& source, size_t num_threads);
 
 }  // namespace tensord

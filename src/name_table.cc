@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -25,9 +26,22 @@ std::string DecodeId(absl::string_view id) {
   return absl::StrReplaceAll(id, {{"%40", "@"}, {"%25", "%"}});
 }
 
-void AddUnique(std::vector<NameTarget>& targets, const NameTarget& target) {
-  if (std::find(targets.begin(), targets.end(), target) == targets.end()) targets.push_back(target);
-}
+// What a name may mean, each target once: a directory of 50,000 adapters means all of them.
+class TargetSet {
+ public:
+  void Add(const NameTarget& target) {
+    const uint64_t key =
+        target.model ? *target.model : kFile | uint64_t{target.directory} << 32 | target.file;
+    if (seen_.insert(key).second) targets_.push_back(target);
+  }
+  std::vector<NameTarget> Take() && { return std::move(targets_); }
+
+ private:
+  static constexpr uint64_t kFile = uint64_t{1} << 63;  // Directories are far fewer than 2^31.
+
+  absl::flat_hash_set<uint64_t> seen_;
+  std::vector<NameTarget> targets_;
+};
 
 // Calls `visit(prefix, rest)` for each beginning of `name` that ends at a slash or at its end; rest
 // is "" or begins with the slash.
@@ -72,7 +86,7 @@ std::optional<uint32_t> NameTable::FindModel(absl::string_view id) const {
 }
 
 // The model that the directory's id stands for; all of its models where none stands out.
-std::vector<NameTarget> NameTable::ModelsOfDirectory(absl::string_view id) const {
+std::vector<NameTarget> NameTable::ModelsOfDirectory(absl::string_view id, size_t enough) const {
   const auto directory = directory_by_id_.find(id);
   if (directory == directory_by_id_.end() || id.empty()) return {};
   const absl::Span<const uint32_t> models = ModelsIn(directory->second);
@@ -81,7 +95,7 @@ std::vector<NameTarget> NameTable::ModelsOfDirectory(absl::string_view id) const
     if (model && models_[*model].directory == directory->second) return {{model}};
   }
   std::vector<NameTarget> targets;
-  for (const uint32_t model : models) targets.push_back({model});
+  for (const uint32_t model : models.subspan(0, enough)) targets.push_back({model});
   return targets;
 }
 
@@ -108,17 +122,15 @@ std::optional<NameTarget> NameTable::FindFile(absl::string_view path) const {
   return NameTarget{std::nullopt, directory->second, number};
 }
 
-std::vector<NameTarget> NameTable::Meanings(absl::string_view name) const {
+std::vector<NameTarget> NameTable::Meanings(absl::string_view name, size_t enough) const {
   if (const std::optional<uint32_t> model = FindModel(name)) return {{model}};
-  std::vector<NameTarget> meanings;
+  TargetSet meanings;
   const auto add = [&](absl::string_view spelling, bool is_alias) {
     if (is_alias) {
-      if (const std::optional<uint32_t> model = FindModel(spelling)) {
-        return AddUnique(meanings, {model});
-      }
+      if (const std::optional<uint32_t> model = FindModel(spelling)) return meanings.Add({model});
     }
-    for (const NameTarget& target : ModelsOfDirectory(spelling)) AddUnique(meanings, target);
-    if (const std::optional<NameTarget> file = FindFile(spelling)) AddUnique(meanings, *file);
+    for (const NameTarget& target : ModelsOfDirectory(spelling, enough)) meanings.Add(target);
+    if (const std::optional<NameTarget> file = FindFile(spelling)) meanings.Add(*file);
   };
   add(name, /*is_alias=*/false);
   ForEachPrefix(name, [&](absl::string_view prefix, absl::string_view rest) {
@@ -128,11 +140,11 @@ std::vector<NameTarget> NameTable::Meanings(absl::string_view name) const {
       add(absl::StrCat(target, rest), /*is_alias=*/true);
     }
   });
-  return meanings;
+  return std::move(meanings).Take();
 }
 
 absl::StatusOr<NameTarget> NameTable::Find(absl::string_view name) const {
-  const std::vector<NameTarget> meanings = Meanings(name);
+  const std::vector<NameTarget> meanings = Meanings(name, models_.size());
   if (meanings.size() == 1) return meanings[0];
   if (meanings.empty()) return NotFound(name);
   return Ambiguous(name, meanings);
@@ -198,7 +210,7 @@ std::string NameTable::ShortName(uint32_t index) const {
     return a.size() != b.size() ? a.size() < b.size() : a < b;
   });
   for (const std::string& name : names) {
-    const std::vector<NameTarget> meanings = Meanings(name);
+    const std::vector<NameTarget> meanings = Meanings(name, /*enough=*/2);
     if (meanings.size() == 1 && meanings[0].model == index) return name;
   }
   return model.id;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,9 +19,9 @@ namespace tensord {
 
 // A directory with models, under the id that its store and the hub's layout give it.
 struct NamedDirectory {
-  std::string id;                             // "" for the root of a store without name.
-  const ScannedDirectory* scanned = nullptr;  // Must outlive the table.
-  size_t store = 0;                           // Into the catalog's stores.
+  std::string id;  // "" for the root of a store without name.
+  std::shared_ptr<const ScannedDirectory> scanned;
+  size_t store = 0;  // Into the catalog's stores.
 };
 
 struct NamedModel {
@@ -61,12 +62,19 @@ class NameTable {
   // The canonical id of a target.
   std::string IdOf(const NameTarget& target) const;
 
- private:
+  // The model of this canonical id.
   std::optional<uint32_t> FindModel(absl::string_view id) const;
-  std::vector<NameTarget> Meanings(absl::string_view name) const;
-  std::vector<NameTarget> ModelsOfDirectory(absl::string_view id) const;
+
+  // The file at this path, or the model that is this file alone.
   std::optional<NameTarget> FindFile(absl::string_view path) const;
+
+  // The models of a directory, in order of id.
   absl::Span<const uint32_t> ModelsIn(uint32_t directory) const;
+
+ private:
+  // All meanings, or about `enough` of them where a directory has more.
+  std::vector<NameTarget> Meanings(absl::string_view name, size_t enough) const;
+  std::vector<NameTarget> ModelsOfDirectory(absl::string_view id, size_t enough) const;
   std::vector<std::string> SpellingsOf(absl::string_view directory_id) const;
   absl::Status NotFound(absl::string_view name) const;
   absl::Status Ambiguous(absl::string_view name, const std::vector<NameTarget>& meanings) const;

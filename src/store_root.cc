@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -127,6 +128,36 @@ absl::StatusOr<OwnedFd> StoreRoot::OpenDirectory(const std::string& real_path) c
 absl::StatusOr<FileIdentity> StoreRoot::Identify(const std::string& real_path) const {
   TENSORD_ASSIGN_OR_RETURN(const OwnedFd fd, OpenBeneath(real_path, O_PATH));
   return IdentifyFile(fd.get());
+}
+
+std::optional<struct stat> StoreRoot::Stat(const std::string& real_path) const {
+  struct stat status = {};
+  const int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT;
+  if (fstatat(fd_.get(), real_path.c_str(), &status, flags) != 0) return std::nullopt;
+  return status;
+}
+
+bool StoreRoot::IsDirectory(const std::string& path) const {
+  struct stat status = {};
+  return fstatat(fd_.get(), path.c_str(), &status, 0) == 0 && S_ISDIR(status.st_mode);
+}
+
+std::optional<std::string> StoreRoot::ReadLink(const std::string& real_path) const {
+  std::array<char, PATH_MAX> target = {};
+  const ssize_t size = readlinkat(fd_.get(), real_path.c_str(), target.data(), target.size());
+  if (size < 0) return std::nullopt;
+  return std::string(target.data(), static_cast<size_t>(size));
+}
+
+std::string StoreRoot::HostPath(const std::string& real_path) const {
+  return real_path.empty() && !path_.empty() ? path_ : absl::StrCat(path_, "/", real_path);
+}
+
+bool StoreRoot::IsSameAs(const StoreRoot& other) const {
+  const std::optional<struct stat> mine = Stat("");
+  const std::optional<struct stat> theirs = other.Stat("");
+  return mine && theirs && mine->st_dev == theirs->st_dev && mine->st_ino == theirs->st_ino &&
+         path_ == other.path_;
 }
 
 absl::StatusOr<int64_t> StoreRoot::DirectoryMtimeNs(const std::string& real_path) const {

@@ -1,8 +1,11 @@
 // The root of a store, and the only way to the files below it.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,6 +36,21 @@ class StoreRoot {
 
   // What the file is at this moment; errors as OpenFile. Needs no right to read it.
   absl::StatusOr<FileIdentity> Identify(const std::string& real_path) const;
+
+  // What is at this path, symlinks themselves included; nullopt with errno set when nothing is.
+  std::optional<struct stat> Stat(const std::string& real_path) const;
+
+  // Whether the path, its symlinks followed wherever they lead, is a directory.
+  bool IsDirectory(const std::string& path) const;
+
+  // The text of the symlink at this path; nullopt when there is none.
+  std::optional<std::string> ReadLink(const std::string& real_path) const;
+
+  // The path that the host knows, for those who watch it. Not for messages.
+  std::string HostPath(const std::string& real_path) const;
+
+  // Whether both are the same directory under the same path, so that real paths mean the same.
+  bool IsSameAs(const StoreRoot& other) const;
 
   // When the directory's list of names last changed.
   absl::StatusOr<int64_t> DirectoryMtimeNs(const std::string& real_path) const;

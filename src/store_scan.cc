@@ -2,21 +2,23 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <memory>
+#include <system_error>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "src/error.h"
 #include "src/escape.h"
-#include "src/hub_cache.h"
+#include "src/link_resolver.h"
 #include "src/utf8.h"
 
 namespace tensord {
@@ -41,6 +43,9 @@ struct Child {
   unsigned char type = DT_UNKNOWN;
 };
 
+// Scans that a change of symlinks may spoil before the last one is taken as it is.
+constexpr int kMaxScans = 3;
+
 bool IsPassedOver(absl::string_view name) {
   return name[0] == '.' || name == "blobs" || name == "refs" || name == "trees" ||
          absl::EndsWith(name, ".incomplete");
@@ -61,9 +66,11 @@ absl::string_view FaultOfType(unsigned char type) {
   }
 }
 
-// The names that matter in an open directory, sorted, with their types; symlinks as such.
+// The names that matter in an open directory, sorted, with their types; symlinks as such. errno is
+// 0 unless the list is cut short.
 std::vector<Child> ListChildren(DIR* directory) {
   std::vector<Child> children;
+  errno = 0;
   while (const dirent* entry = readdir(directory)) {
     if (IsPassedOver(entry->d_name)) continue;
     unsigned char type = entry->d_type;
@@ -72,19 +79,26 @@ std::vector<Child> ListChildren(DIR* directory) {
         fstatat(dirfd(directory), entry->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0) {
       type = static_cast<unsigned char>(IFTODT(stat.st_mode));
     }
+    errno = 0;
     const bool may_be_directory = type == DT_DIR || type == DT_LNK;
     if (!may_be_directory && KindOf(entry->d_name) == FileKind::kOther) continue;
     children.push_back({entry->d_name, type});
   }
+  const int error = errno;
   std::sort(children.begin(), children.end(),
             [](const Child& a, const Child& b) { return a.name < b.name; });
+  errno = error;
   return children;
 }
 
-std::string LinkTarget(DIR* directory, const std::string& name) {
-  std::array<char, PATH_MAX> target = {};
-  const ssize_t size = readlinkat(dirfd(directory), name.c_str(), target.data(), target.size());
-  return std::string(target.data(), size < 0 ? 0 : static_cast<size_t>(size));
+// Errors that say nothing of what is there.
+bool IsTransient(int error) {
+  return error == EIO || error == ESTALE || error == EMFILE || error == ENFILE || error == ENOMEM ||
+         error == ETIMEDOUT || error == ENOTCONN || error == EHOSTDOWN;
+}
+
+FileIdentity IdentityOrNone(const struct stat& status) {
+  return IdentityOf(status).value_or(FileIdentity());
 }
 
 // An absolute target is a path of the host: not for messages.
@@ -97,29 +111,47 @@ std::string FaultOfLink(const std::string& target, const absl::Status& status) {
 
 class Scanner {
  public:
-  explicit Scanner(const StoreRoot& root) : root_(root) {}
+  Scanner(const StoreRoot& root, const StoreScan* previous, DirectoryVisitor visit)
+      : root_(root), previous_(previous), visit_(visit), links_(root) {}
 
   StoreScan Run() {
     Visit({"", ""});
+    for (const std::string& directory : links_.PassedDirectories()) Announce(directory);
     std::sort(scan_.directories.begin(), scan_.directories.end(),
-              [](const auto& a, const auto& b) { return a.path < b.path; });
+              [](const auto& a, const auto& b) { return a->path < b->path; });
+    ReadRepositories();
     return std::move(scan_);
   }
 
+  // Whether symlinks were swapped meanwhile, so that what they lead to may be gone.
+  bool is_spoilt() const { return links_.HasChanged(); }
+
  private:
+  void Announce(const std::string& real_path);
   void Visit(const DirectoryPaths& at);
   void VisitChildren(const DirectoryPaths& at, DIR* directory);
-  void VisitLink(const DirectoryPaths& at, DIR* directory, const Child& child,
-                 ScannedDirectory& found);
-  void AddFile(ScannedDirectory& found, const std::string& name, FileDetails details);
+  void VisitFile(DIR* directory, const Child& child, ScannedDirectory& found);
+  void VisitLink(const DirectoryPaths& at, const Child& child, ScannedDirectory& found);
+  void AddFile(ScannedDirectory& found, ScannedFile file, FileDetails details);
+  void AddDirectory(ScannedDirectory found);
+  void ReadRepositories();
   void Report(absl::string_view path, absl::string_view what);
+  void Fail(absl::string_view path, int error);
 
   const StoreRoot& root_;
+  const StoreScan* const previous_;
+  const DirectoryVisitor visit_;
+  LinkResolver links_;
   StoreScan scan_;
   std::vector<std::string> ancestors_;  // Real paths of the directories being visited.
+  absl::flat_hash_set<std::string> announced_;
   size_t num_directories_ = 0;
   size_t num_files_ = 0;
 };
+
+void Scanner::Announce(const std::string& real_path) {
+  if (announced_.insert(real_path).second) visit_(real_path);
+}
 
 void Scanner::Report(absl::string_view path, absl::string_view what) {
   Problem problem;
@@ -127,6 +159,16 @@ void Scanner::Report(absl::string_view path, absl::string_view what) {
   problem.reason = ErrorReason::kFileInvalid;
   problem.message = absl::StrCat(Quote(path), " ", what);
   scan_.problems.push_back(std::move(problem));
+}
+
+void Scanner::Fail(absl::string_view path, int error) {
+  Report(path, absl::StrCat("cannot be listed: ", std::generic_category().message(error)));
+  if (!IsTransient(error) || previous_ == nullptr) return;
+  for (const std::shared_ptr<const ScannedDirectory>& known : previous_->directories) {
+    const bool is_below = path.empty() || known->path == path ||
+                          absl::StartsWith(known->path, absl::StrCat(path, "/"));
+    if (is_below) scan_.directories.push_back(known);
+  }
 }
 
 void Scanner::Visit(const DirectoryPaths& at) {
@@ -143,10 +185,15 @@ void Scanner::Visit(const DirectoryPaths& at) {
   }
   // A link back to an ancestor: everything below is listed already.
   if (std::find(ancestors_.begin(), ancestors_.end(), at.real_path) != ancestors_.end()) return;
+  Announce(at.real_path);
   absl::StatusOr<OwnedFd> fd = root_.OpenDirectory(at.real_path);
+  const int error = errno;
+  if (!fd.ok() && IsTransient(error)) return Fail(at.path, error);
+  // Gone since its parent was listed: no problem, but the next scan's news.
+  if (absl::IsNotFound(fd.status())) return;
   if (!fd.ok()) return Report(at.path, fd.status().message());
   const std::unique_ptr<DIR, DirCloser> directory(fdopendir(fd->get()));
-  if (directory == nullptr) return Report(at.path, "cannot be listed");
+  if (directory == nullptr) return Fail(at.path, errno);
   fd->Release();
   ancestors_.push_back(at.real_path);
   VisitChildren(at, directory.get());
@@ -155,67 +202,113 @@ void Scanner::Visit(const DirectoryPaths& at) {
 
 void Scanner::VisitChildren(const DirectoryPaths& at, DIR* directory) {
   ScannedDirectory found{at.path, at.real_path, {}};
-  for (const Child& child : ListChildren(directory)) {
+  const std::vector<Child> children = ListChildren(directory);
+  if (errno != 0) return Fail(at.path, errno);
+  for (const Child& child : children) {
     if (!IsValidUtf8(child.name)) {
       Report(JoinPath(at.path, child.name), "is not served: its name is not UTF-8");
     } else if (child.type == DT_LNK) {
-      VisitLink(at, directory, child, found);
+      VisitLink(at, child, found);
     } else if (child.type == DT_DIR && KindOf(child.name) != FileKind::kTensors) {
       Visit({JoinPath(at.path, child.name), JoinPath(at.real_path, child.name)});
     } else {
-      FileDetails details;
-      details.fault = std::string(FaultOfType(child.type));
-      AddFile(found, child.name, std::move(details));
+      VisitFile(directory, child, found);
     }
   }
   const bool has_models = std::any_of(found.files.begin(), found.files.end(), [](const auto& file) {
     return KindOf(file.name) != FileKind::kSide;
   });
   if (!has_models) return;
-  found.files.shrink_to_fit();
-  scan_.directories.push_back(std::move(found));
+  AddDirectory(std::move(found));
 }
 
-void Scanner::AddFile(ScannedDirectory& found, const std::string& name, FileDetails details) {
+// One object for what does not change, so that whoever holds it knows by its address.
+void Scanner::AddDirectory(ScannedDirectory found) {
+  if (previous_ != nullptr) {
+    const std::shared_ptr<const ScannedDirectory> known = previous_->FindShared(found.path);
+    if (known != nullptr && *known == found) return scan_.directories.push_back(known);
+  }
+  found.files.shrink_to_fit();
+  scan_.directories.push_back(std::make_shared<const ScannedDirectory>(std::move(found)));
+}
+
+void Scanner::VisitFile(DIR* directory, const Child& child, ScannedDirectory& found) {
+  ScannedFile file;
+  FileDetails details;
+  details.fault = std::string(FaultOfType(child.type));
+  struct stat status = {};
+  if (details.fault.empty()) {
+    // Gone since it was listed: no file. Unknown for any other reason: reading it will tell.
+    const int got = fstatat(dirfd(directory), child.name.c_str(), &status, AT_SYMLINK_NOFOLLOW);
+    if (got != 0 && errno == ENOENT) return;
+    if (got == 0) file.identity = IdentityOrNone(status);
+  }
+  file.name = child.name;
+  AddFile(found, std::move(file), std::move(details));
+}
+
+void Scanner::AddFile(ScannedDirectory& found, ScannedFile file, FileDetails details) {
   if (++num_files_ > kMaxScanFiles) {
     if (num_files_ == kMaxScanFiles + 1) {
-      Report(JoinPath(found.path, name),
+      Report(JoinPath(found.path, file.name),
              absl::StrCat("and what follows is not scanned: the store has more than ",
                           kMaxScanFiles, " files"));
     }
     return;
   }
-  if (!details.fault.empty() && KindOf(name) == FileKind::kSide) return;
-  ScannedFile file;
-  file.name = name;
+  if (!details.fault.empty() && KindOf(file.name) == FileKind::kSide) return;
   if (!details.fault.empty() || !details.real_path.empty()) {
     file.special = std::make_unique<const FileDetails>(std::move(details));
   }
   found.files.push_back(std::move(file));
 }
 
-void Scanner::VisitLink(const DirectoryPaths& at, DIR* directory, const Child& child,
-                        ScannedDirectory& found) {
+void Scanner::VisitLink(const DirectoryPaths& at, const Child& child, ScannedDirectory& found) {
   const FileKind kind = KindOf(child.name);
   const std::string path = JoinPath(at.path, child.name);
-  const absl::StatusOr<std::string> real_path = root_.Resolve(path);
-  struct stat stat = {};
-  const bool exists = fstatat(dirfd(directory), child.name.c_str(), &stat, 0) == 0;
-  const bool is_directory = exists && S_ISDIR(stat.st_mode) && kind != FileKind::kTensors;
+  const std::string link = JoinPath(at.real_path, child.name);
+  const absl::StatusOr<std::string> real_path = links_.Resolve(at.real_path, child.name);
+  absl::Status status = real_path.status();
+  // What the symlinks meant when they were read: following them anew may lead elsewhere by now.
+  const std::optional<struct stat> stat = real_path.ok() ? root_.Stat(*real_path) : std::nullopt;
+  if (real_path.ok() && !stat) status = MakeError(ErrorReason::kFileNotFound, "does not exist");
   FileDetails details;
-  if (!real_path.ok()) {
-    details.fault = FaultOfLink(LinkTarget(directory, child.name), real_path.status());
-    details.is_missing = absl::IsNotFound(real_path.status());
-    if (is_directory) return Report(path, details.fault);
-    if (kind != FileKind::kOther) AddFile(found, child.name, std::move(details));
+  if (!status.ok()) {
+    details.fault = FaultOfLink(links_.TargetOf(link).value_or(""), status);
+    details.is_missing = absl::IsNotFound(status);
+    if (kind != FileKind::kOther) {
+      AddFile(found, {child.name, {}, nullptr}, std::move(details));
+    } else if (!details.is_missing && root_.IsDirectory(link)) {
+      Report(path, details.fault);
+    }
     return;
   }
-  if (is_directory) return Visit({path, *real_path});
-  if (kind == FileKind::kOther || !exists) return;
-  details.fault = std::string(FaultOfType(static_cast<unsigned char>(IFTODT(stat.st_mode))));
+  if (S_ISDIR(stat->st_mode) && kind != FileKind::kTensors) {
+    links_.MarkPassed(link);
+    return Visit({path, *real_path});
+  }
+  if (kind == FileKind::kOther) return;
+  Announce(ParentPath(*real_path));
+  details.fault = std::string(FaultOfType(static_cast<unsigned char>(IFTODT(stat->st_mode))));
   details.real_path = *real_path;
-  details.sha256 = HubBlobSha256(at.path, LinkTarget(directory, child.name));
-  AddFile(found, child.name, std::move(details));
+  details.sha256 = HubBlobSha256(at.path, links_.TargetOf(link).value_or(""));
+  AddFile(found, {child.name, IdentityOrNone(*stat), nullptr}, std::move(details));
+}
+
+void Scanner::ReadRepositories() {
+  for (const std::shared_ptr<const ScannedDirectory>& directory : scan_.directories) {
+    const std::optional<HubPath> path = ParseHubPath(directory->path);
+    if (!path) continue;
+    if (!scan_.repositories.empty() && scan_.repositories.back().path == path->repository) continue;
+    scan_.repositories.push_back(
+        ReadHubRepository(root_, std::string(path->repository),
+                          [this](const std::string& real_path) { Announce(real_path); }));
+  }
+  std::sort(scan_.repositories.begin(), scan_.repositories.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
+  const auto end = std::unique(scan_.repositories.begin(), scan_.repositories.end(),
+                               [](const auto& a, const auto& b) { return a.path == b.path; });
+  scan_.repositories.erase(end, scan_.repositories.end());
 }
 
 }  // namespace
@@ -251,14 +344,38 @@ std::string ScannedDirectory::RealPathOf(const ScannedFile& file) const {
   return linked.empty() ? JoinPath(real_path, file.name) : linked;
 }
 
-const ScannedDirectory* StoreScan::Find(absl::string_view path) const {
+std::shared_ptr<const ScannedDirectory> StoreScan::FindShared(absl::string_view path) const {
   const auto it = std::lower_bound(
       directories.begin(), directories.end(), path,
-      [](const ScannedDirectory& directory, absl::string_view p) { return directory.path < p; });
-  return it != directories.end() && it->path == path ? &*it : nullptr;
+      [](const auto& directory, absl::string_view p) { return directory->path < p; });
+  return it != directories.end() && (*it)->path == path ? *it : nullptr;
 }
 
-StoreScan ScanStore(const StoreRoot& root) { return Scanner(root).Run(); }
+const ScannedDirectory* StoreScan::Find(absl::string_view path) const {
+  return FindShared(path).get();
+}
+
+StoreScan ScanStore(const StoreRoot& root, const StoreScan* previous, DirectoryVisitor visit) {
+  for (int scans = 1;; ++scans) {
+    Scanner scanner(root, previous, visit);
+    StoreScan scan = scanner.Run();
+    if (!scanner.is_spoilt() || scans == kMaxScans) return scan;
+  }
+}
+
+bool IsSameScan(const StoreScan& a, const StoreScan& b) {
+  const auto same_problem = [](const Problem& x, const Problem& y) {
+    return x.file == y.file && x.reason == y.reason && x.message == y.message;
+  };
+  return a.directories == b.directories && a.repositories == b.repositories &&
+         std::equal(a.problems.begin(), a.problems.end(), b.problems.begin(), b.problems.end(),
+                    same_problem);
+}
+
+std::string ParentPath(absl::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == absl::string_view::npos ? "" : std::string(path.substr(0, slash));
+}
 
 std::string JoinPath(absl::string_view directory, absl::string_view name) {
   return directory.empty() ? std::string(name) : absl::StrCat(directory, "/", name);

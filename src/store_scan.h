@@ -1,4 +1,4 @@
-// Lists what a store holds: names only, nothing is opened but directories.
+// Lists what a store holds: names and identities, nothing is opened but directories.
 #pragma once
 
 #include <cstddef>
@@ -6,9 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
-#include "src/model.h"
+#include "src/file_identity.h"
+#include "src/hub_cache.h"
 #include "src/store_root.h"
+#include "tensord/model_info.h"
 
 namespace tensord {
 
@@ -30,13 +33,20 @@ struct FileDetails {
   std::string sha256;     // 64 hex digits when it links to a hub blob named so, else empty.
   std::string fault;      // Why it is not a regular file, as a predicate ("is a FIFO"); else empty.
   bool is_missing = false;  // The fault is a symlink that leads nowhere.
+
+  friend bool operator==(const FileDetails&, const FileDetails&) = default;
 };
 
 struct ScannedFile {
-  std::string name;                            // In its directory; UTF-8.
+  std::string name;       // In its directory; UTF-8.
+  FileIdentity identity;  // At the time of the scan; zeros for what has a fault.
   std::unique_ptr<const FileDetails> special;  // Null for a regular file, which is nearly all.
 
   const FileDetails& details() const;
+
+  friend bool operator==(const ScannedFile& a, const ScannedFile& b) {
+    return a.name == b.name && a.identity == b.identity && a.details() == b.details();
+  }
 };
 
 // A directory that holds at least one tensor or index file.
@@ -49,20 +59,35 @@ struct ScannedDirectory {
   const ScannedFile* Find(absl::string_view name) const;
   // Relative to the root, without symlinks.
   std::string RealPathOf(const ScannedFile& file) const;
+
+  friend bool operator==(const ScannedDirectory&, const ScannedDirectory&) = default;
 };
 
 struct StoreScan {
-  std::vector<ScannedDirectory> directories;  // In order of path.
-  std::vector<Problem> problems;              // `file` is the escaped path from the root.
+  // In order of path. Those that are as a scan before found them are that scan's objects.
+  std::vector<std::shared_ptr<const ScannedDirectory>> directories;
+  std::vector<HubRepository> repositories;  // Those with snapshots, in order of path.
+  std::vector<Problem> problems;            // `file` is the escaped path from the root.
 
   // Null when there is none of this path.
   const ScannedDirectory* Find(absl::string_view path) const;
+  std::shared_ptr<const ScannedDirectory> FindShared(absl::string_view path) const;
 };
 
-// Lists the store. Symlinks that stay inside are followed, loops are cut; hidden names, `blobs`,
-// `refs`, `trees` and `*.incomplete` are passed over. What cannot be named (not UTF-8) or listed is
-// a problem.
-StoreScan ScanStore(const StoreRoot& root);
+// Is told of each directory, by its real path, before the scan looks into it.
+using DirectoryVisitor = absl::FunctionRef<void(const std::string& real_path)>;
+
+// Lists the store. What is as in `previous`, which may be null, is taken from there; so is what a
+// directory held that cannot be listed now for reasons that say nothing of it (an I/O error).
+// Symlinks that stay inside are followed, loops are cut; hidden names, `blobs`, `refs`, `trees` and
+// `*.incomplete` are passed over. What cannot be named (not UTF-8) or listed is a problem.
+StoreScan ScanStore(const StoreRoot& root, const StoreScan* previous, DirectoryVisitor visit);
+
+// Whether both found the same: nothing that a catalog is made of has changed.
+bool IsSameScan(const StoreScan& a, const StoreScan& b);
+
+// What stands before the last slash of `path`, "" where there is none.
+std::string ParentPath(absl::string_view path);
 
 // `directory` "/" `name`, or `name` alone in the root.
 std::string JoinPath(absl::string_view directory, absl::string_view name);

@@ -346,9 +346,20 @@ TEST_F(ModelBuilderTest, MappingIsOfTheFileThatWasParsed) {
   EXPECT_EQ(*model->Map(0), *first);
 }
 
-TEST_F(ModelBuilderTest, ReplacedFileIsNotMapped) {
+// With so small a budget no file is kept open ahead.
+class UnopenedModel : public ModelBuilderTest {
+ protected:
+  std::shared_ptr<const Model> LoadUnopened() {
+    CatalogOptions options;
+    options.max_open_files = 1;
+    catalog_ = *Catalog::Load({{"", dir_.path()}}, options, [](const std::string&) {});
+    return catalog_->model(0);
+  }
+};
+
+TEST_F(UnopenedModel, ReplacedFileIsNotMapped) {
   Write("m/model.safetensors", {"a"});
-  const auto model = Load();
+  const auto model = LoadUnopened();
   const auto time = std::filesystem::last_write_time(dir_.Path("m/model.safetensors"));
   Write("new", {"a"});
   std::filesystem::last_write_time(dir_.Path("new"), time);
@@ -358,11 +369,21 @@ TEST_F(ModelBuilderTest, ReplacedFileIsNotMapped) {
   EXPECT_THAT(status.message(), HasSubstr("\"model.safetensors\" was replaced"));
 }
 
-TEST_F(ModelBuilderTest, RemovedFileIsNotMapped) {
+TEST_F(UnopenedModel, RemovedFileIsNotMapped) {
   Write("m/model.safetensors", {"a"});
-  const auto model = Load();
+  const auto model = LoadUnopened();
   std::filesystem::remove(dir_.Path("m/model.safetensors"));
   EXPECT_EQ(ReasonOf(model->Map(0).status()), ErrorReason::kFileChanged);
+}
+
+TEST_F(ModelBuilderTest, FileThatWasKeptOpenIsReadAsItWas) {
+  Write("m/model.safetensors", {"a"});
+  const auto model = Load();
+  Write("new", {"something", "else"});
+  std::filesystem::rename(dir_.Path("new"), dir_.Path("m/model.safetensors"));
+  const auto mapping = model->Map(0);
+  ASSERT_TRUE(mapping.ok()) << mapping.status();
+  EXPECT_EQ((*mapping)->identity().size_bytes, model->files()[0].size_bytes);
 }
 
 TEST_F(ModelBuilderTest, SideFilesAreListedAndReadButNeverCode) {
