@@ -32,6 +32,7 @@ constexpr char kFooter[] =
     "\n"
     "On stderr a line `listening address=ADDRESS` for each address says that calls are answered.\n"
     "SIGTERM and SIGINT end running streams within 25 s; a second signal ends at once.\n"
+    "SIGHUP scans the stores now; otherwise changes are seen by themselves.\n"
     "\n"
     "Exit codes: 0 clean; 1 failure while running; 2 wrong flags; 3 an address is in use;\n"
     "4 a store cannot be read.";
@@ -78,6 +79,9 @@ struct Raw {
   uint64_t max_request_bytes = 4 << 20;
   uint64_t max_streams = 1024;
   uint64_t stall_timeout_ms = 60'000;
+  std::optional<uint64_t> rescan_interval_ms;
+  uint64_t index_memory_bytes = kDefaultIndexMemoryBytes;
+  uint64_t max_open_files = 0;
   std::string reflection = "auto";
   std::string log_format;
   std::string log_level = "info";
@@ -97,6 +101,28 @@ CLI::Validator Duration() {
     return "";
   };
   return CLI::Validator(transform, "");
+}
+
+void AddStores(CLI::App& app, Raw& raw) {
+  app.add_option(
+         "--rescan-interval", raw.rescan_interval_ms,
+         "Stores are scanned so often though no change is heard of; 0: never; default: 10s, "
+         "60s on network file systems")
+      ->envname("TENSORD_RESCAN_INTERVAL")
+      ->option_text("DURATION")
+      ->transform(Duration());
+  app.add_option("--index-memory", raw.index_memory_bytes,
+                 "Headers that are kept parsed; others are read when they are asked for")
+      ->envname("TENSORD_INDEX_MEMORY")
+      ->option_text("SIZE [64MiB]")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{1} << 40));
+  app.add_option("--max-open-files", raw.max_open_files,
+                 "Files that are kept open and mapped between requests; default: a quarter of the "
+                 "process's limit")
+      ->envname("TENSORD_MAX_OPEN_FILES")
+      ->option_text("NUMBER")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{kMaxOpenFiles}));
 }
 
 void AddServing(CLI::App& app, Raw& raw) {
@@ -168,6 +194,11 @@ Flags Convert(const Raw& raw, bool is_terminal) {
   for (const std::string& store : Repeated(raw.stores, "TENSORD_STORE")) {
     flags.stores.push_back(ParseStore(store));
   }
+  flags.catalog.index_memory_bytes = raw.index_memory_bytes;
+  flags.catalog.max_open_files = raw.max_open_files;
+  if (raw.rescan_interval_ms) {
+    flags.rescan_interval = std::chrono::milliseconds(*raw.rescan_interval_ms);
+  }
   flags.server.listen = Repeated(raw.listen, "TENSORD_LISTEN");
   if (flags.server.listen.empty()) flags.server.listen = {kDefaultAddress};
   flags.server.unix_socket_mode = static_cast<mode_t>(std::strtoul(raw.mode.c_str(), nullptr, 8));
@@ -192,6 +223,7 @@ std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool 
   app.footer(kFooter);
   Raw raw;
   AddServing(app, raw);
+  AddStores(app, raw);
   AddRunning(app, raw);
   try {
     app.parse(argc, argv);

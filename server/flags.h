@@ -3,7 +3,9 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -18,6 +20,9 @@ enum class LogFormat { kText, kJson };
 // What the command line and the environment ask for. Every value is in its range.
 struct Flags {
   std::vector<StoreOptions> stores;
+  CatalogOptions catalog;
+  // Absent: the default, which depends on the file systems that the stores lie on.
+  std::optional<std::chrono::milliseconds> rescan_interval;
   ServerOptions server;
   LogFormat log_format = LogFormat::kText;
   std::string log_level;  // As spdlog names them.

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,12 +21,15 @@
 #include "absl/strings/str_join.h"
 #include "server/flags.h"
 #include "server/log.h"
+#include "server/reload_log.h"
+#include "server/reload_signal.h"
 #include "server/server.h"
 #include "server/stop_signal.h"
 #include "server/version.h"
 #include "src/catalog.h"
+#include "src/file_system.h"
 #include "src/live_catalog.h"
-#include "tensord/error_reason.h"
+#include "src/reloader.h"
 
 namespace tensord {
 namespace {
@@ -36,9 +40,6 @@ constexpr int kExitStoreUnreadable = 4;
 
 // Below the 30 s after which Kubernetes kills.
 constexpr std::chrono::seconds kShutdownGrace(25);
-
-// Problems that are logged one by one; a store with more has one cause for all of them.
-constexpr size_t kMaxProblemLines = 1000;
 
 // Keeps glibc from returning message buffers to the system after each message, only to fault them
 // in again: up to 1.9 times the speed.
@@ -81,48 +82,35 @@ void LogStart(const Flags& flags) {
                        {"log_level", flags.log_level}});
 }
 
-void LogProblem(const std::string& model, const Problem& problem) {
-  LogWarning("cannot serve", {{"model", model},
-                              {"file", problem.file},
-                              {"reason", std::string(ErrorReasonName(problem.reason))},
-                              {"variant", problem.variant},
-                              {"error", problem.message}});
+// Each file that is served takes a descriptor, and shells hand out few by default.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// One line for the whole, one for each problem.
-void LogScan(const Catalog& catalog, std::chrono::steady_clock::duration took) {
-  uint64_t num_tensors = 0;
-  uint64_t size_bytes = 0;
-  uint64_t num_problems = 0;
-  const auto log = [&num_problems](const std::string& model, const Problem& problem) {
-    if (num_problems++ < kMaxProblemLines) LogProblem(model, problem);
-  };
-  for (const Problem& problem : catalog.problems()) log("", problem);
-  for (size_t i = 0; i < catalog.num_models(); ++i) {
-    const std::shared_ptr<const Model> model = catalog.model(i);
-    num_tensors += model->num_tensors();
-    size_bytes += model->size_bytes();
-    for (const Problem& problem : model->problems()) log(model->id(), problem);
-  }
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(took).count();
-  LogInfo("scanned", {{"models", uint64_t{catalog.num_models()}},
-                      {"tensors", num_tensors},
-                      {"bytes", size_bytes},
-                      {"problems", num_problems},
-                      {"duration_ms", static_cast<uint64_t>(ms)}});
+std::chrono::milliseconds RescanInterval(const Flags& flags) {
+  constexpr std::chrono::seconds kLocal(10);
+  constexpr std::chrono::seconds kNetwork(60);  // Each file is a question to another machine.
+  if (flags.rescan_interval) return *flags.rescan_interval;
+  const bool is_network =
+      std::any_of(flags.stores.begin(), flags.stores.end(),
+                  [](const StoreOptions& store) { return IsNetworkFileSystem(store.path); });
+  return is_network ? kNetwork : kLocal;
 }
 
-absl::Status Scan(const Flags& flags, LiveCatalog& live) {
-  const auto begin = std::chrono::steady_clock::now();
-  absl::StatusOr<std::shared_ptr<const Catalog>> catalog =
-      Catalog::Load(flags.stores, std::max(1u, std::thread::hardware_concurrency()));
-  if (!catalog.ok()) return catalog.status();
-  LogScan(**catalog, std::chrono::steady_clock::now() - begin);
-  live.Swap(*std::move(catalog));
-  return absl::OkStatus();
+absl::StatusOr<std::unique_ptr<Reloader>> StartReloading(const Flags& flags, LiveCatalog& live) {
+  CatalogOptions catalog = flags.catalog;
+  catalog.num_threads = std::max(1u, std::thread::hardware_concurrency());
+  ReloaderOptions options;
+  options.rescan_interval = RescanInterval(flags);
+  const auto log = std::make_shared<ReloadLog>();
+  return Reloader::Start(flags.stores, catalog, options, &live,
+                         [log](const ReloadReport& report) { log->Report(report); });
 }
 
-int Serve(Flags flags, StopSignal& stop) {
+int Serve(Flags flags, StopSignal& stop, ReloadSignal& reload) {
   LogStart(flags);
   LiveCatalog catalog;
   // Addresses first: a second server on one of them ends before it has read a whole store.
@@ -135,16 +123,18 @@ int Serve(Flags flags, StopSignal& stop) {
     LogWarning("other machines can connect, without encryption or authentication",
                {{"address", address}});
   }
-  const absl::Status scanned = Scan(flags, catalog);
-  if (!scanned.ok()) {
-    LogError("store cannot be read", {{"error", Message(scanned)}});
+  const absl::StatusOr<std::unique_ptr<Reloader>> reloader = StartReloading(flags, catalog);
+  if (!reloader.ok()) {
+    LogError("store cannot be read", {{"error", Message(reloader.status())}});
     return kExitStoreUnreadable;
   }
+  reload.Handle([&] { (*reloader)->ReloadNow(); });
   (*server)->SetServing(true);
   // Scripts wait for this line to learn the port, whatever the format, so the address is in it.
   for (const std::string& address : (*server)->addresses()) LogListening(address);
 
   LogInfo("stopping", {{"signal", std::string(strsignal(stop.Wait()))}});
+  reload.Handle(nullptr);
   (*server)->Shutdown(kShutdownGrace);
   LogInfo("stopped", {});
   return 0;
@@ -158,8 +148,10 @@ int Main(int argc, const char* const* argv) {
   Flags& flags = std::get<Flags>(parsed);
   StartLog(flags.log_format, flags.log_level);
   if (flags.check_config) return CheckConfig(flags);
+  RaiseDescriptorLimit();
   StopSignal stop;
-  return Serve(std::move(flags), stop);
+  ReloadSignal reload;
+  return Serve(std::move(flags), stop, reload);
 }
 
 }  // namespace
