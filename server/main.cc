@@ -149,8 +149,8 @@ int Main(int argc, const char* const* argv) {
   StartLog(flags.log_format, flags.log_level);
   if (flags.check_config) return CheckConfig(flags);
   RaiseDescriptorLimit();
-  StopSignal stop;
   ReloadSignal reload;
+  StopSignal stop;
   return Serve(std::move(flags), stop, reload);
 }
 

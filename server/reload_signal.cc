@@ -15,18 +15,24 @@ struct ReloadSignal::Shared {
 };
 
 ReloadSignal::ReloadSignal() : shared_(std::make_shared<Shared>()) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::thread([signals, shared = shared_] {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  // The thread takes no other signal: those have their own takers.
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread([shared = shared_] {
+    sigset_t hangup;
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
     while (true) {
       int signal = 0;
-      sigwait(&signals, &signal);
+      sigwait(&hangup, &signal);
       const MutexLock lock(shared->mutex);
       if (shared->handler) shared->handler();
     }
   }).detach();
+  sigaddset(&before, SIGHUP);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void ReloadSignal::Handle(std::function<void()> handler) {

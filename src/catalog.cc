@@ -344,6 +344,11 @@ std::vector<std::shared_ptr<const Model>> Catalog::LoadedModels() const {
 }
 
 bool Catalog::NeedsAnotherLook() const {
+  const std::vector<Store>& stores = state_->inventory.stores;
+  if (std::any_of(stores.begin(), stores.end(),
+                  [](const Store& s) { return s.scan->is_partial; })) {
+    return true;
+  }
   const std::vector<std::shared_ptr<const Model>> models = state_->cache.Kept();
   return std::any_of(models.begin(), models.end(),
                      [](const auto& model) { return !model->is_settled(); });

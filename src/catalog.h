@@ -84,7 +84,7 @@ class Catalog {
   std::vector<std::shared_ptr<const Model>> LoadedModels() const;
 
   // Whether a reload soon may find more though nothing tells: a file was written less than 2 s
-  // before it was read, or while.
+  // before it was read, or while; or a directory could not be listed.
   bool NeedsAnotherLook() const;
 
   // Against the catalog it was reloaded from; all zero for a loaded one.

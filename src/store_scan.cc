@@ -163,7 +163,9 @@ void Scanner::Report(absl::string_view path, absl::string_view what) {
 
 void Scanner::Fail(absl::string_view path, int error) {
   Report(path, absl::StrCat("cannot be listed: ", std::generic_category().message(error)));
-  if (!IsTransient(error) || previous_ == nullptr) return;
+  if (!IsTransient(error)) return;
+  scan_.is_partial = true;
+  if (previous_ == nullptr) return;
   for (const std::shared_ptr<const ScannedDirectory>& known : previous_->directories) {
     const bool is_below = path.empty() || known->path == path ||
                           absl::StartsWith(known->path, absl::StrCat(path, "/"));

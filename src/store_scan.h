@@ -69,6 +69,9 @@ struct StoreScan {
   std::vector<HubRepository> repositories;  // Those with snapshots, in order of path.
   std::vector<Problem> problems;            // `file` is the escaped path from the root.
 
+  // A directory could not be listed for a reason that may pass soon.
+  bool is_partial = false;
+
   // Null when there is none of this path.
   const ScannedDirectory* Find(absl::string_view path) const;
   std::shared_ptr<const ScannedDirectory> FindShared(absl::string_view path) const;

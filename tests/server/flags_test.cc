@@ -53,6 +53,29 @@ TEST(Flags, StoresMayHaveNames) {
   EXPECT_EQ(flags.stores[2].path, "/p,q=r");
 }
 
+TEST(Flags, BudgetsAndIntervalOfTheStores) {
+  const Flags given = Good({"--store", "/m", "--rescan-interval", "2m", "--index-memory", "1GiB",
+                            "--max-open-files", "100"});
+  EXPECT_EQ(given.rescan_interval, std::chrono::minutes(2));
+  EXPECT_EQ(given.catalog.index_memory_bytes, uint64_t{1} << 30);
+  EXPECT_EQ(given.catalog.max_open_files, 100u);
+  EXPECT_EQ(Good({"--store", "/m", "--rescan-interval", "0"}).rescan_interval,
+            std::chrono::milliseconds(0));
+  const Flags defaults = Good({"--store", "/m"});
+  EXPECT_EQ(defaults.rescan_interval, std::nullopt);
+  EXPECT_EQ(defaults.catalog.index_memory_bytes, uint64_t{64} << 20);
+  EXPECT_EQ(defaults.catalog.max_open_files, 0u);
+  for (const std::vector<const char*>& wrong :
+       {std::vector<const char*>{"--rescan-interval", "often"},
+        {"--index-memory", "1KiB"},
+        {"--max-open-files", "0"},
+        {"--max-open-files", "100000"}}) {
+    std::vector<const char*> arguments = {"--store", "/m"};
+    arguments.insert(arguments.end(), wrong.begin(), wrong.end());
+    EXPECT_TRUE(std::holds_alternative<ExitNow>(Parse(arguments))) << wrong[0] << " " << wrong[1];
+  }
+}
+
 TEST(Flags, SizesTakeUnits) {
   const Flags flags =
       Good({"--store", "/m", "--chunk-bytes", "512KiB", "--max-request-size", "16MiB"});
