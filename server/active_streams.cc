@@ -38,6 +38,7 @@ absl::StatusOr<ActiveStreams::Token> ActiveStreams::Begin(absl::string_view peer
   }
   ++found->second.num_streams;
   Stream& stream = streams_.emplace_front();
+  stream.peer_id = found->second.id;
   stream.peer = found;
   stream.cancel = std::move(cancel);
   return Token(this, streams_.begin());

@@ -43,6 +43,7 @@ class ActiveStreams {
   };
   using Peers = std::map<std::string, Peer, std::less<>>;
   struct Stream {
+    PeerId peer_id = 0;
     Peers::iterator peer;  // The end once it finishes.
     Cancel cancel;
     std::atomic<Clock::rep> waits_since{0};  // 0: not for its client.
@@ -74,6 +75,8 @@ class ActiveStreams {
       WaitsForClient();
       if (streams_ != nullptr) streams_->LeavePeer(*stream_);
     }
+
+    PeerId peer() const { return streams_ == nullptr ? 0 : stream_->peer_id; }
 
    private:
     friend class ActiveStreams;

@@ -3,11 +3,13 @@
 
 #include <grpcpp/support/byte_buffer.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/buffer_budget.h"
 #include "server/drain_gate.h"
 
 namespace tensord {
@@ -18,13 +20,26 @@ class ChunkProducer {
   struct Chunk {
     grpc::ByteBuffer message;
     bool is_last = false;
+    // There is no message: a file has failed since Plan, which is to be called again.
+    bool is_void = false;
+  };
+
+  // What it takes to make a message.
+  struct Needs {
+    size_t wanted_bytes = 0;  // Memory of its own; 0: too little to count.
+    size_t least_bytes = 0;   // With which a smaller message can be made; <= wanted_bytes.
+    bool is_heavy = false;    // More than some microseconds, or memory.
   };
 
   virtual ~ChunkProducer() = default;
 
-  // The next message; there is always at least one. Mapped memory in it holds `gate`. An error ends
-  // the stream. Never called again after an error or the last message.
-  virtual absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate) = 0;
+  // Decides what the next message holds; there is always at least one. Quick: touches no file.
+  virtual Needs Plan() = 0;
+
+  // That message, after Plan; smaller if `buffer` is less than was wanted. Mapped memory in it
+  // holds `gate`. An error ends the stream. Never called again after an error or the last message.
+  virtual absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate,
+                                     BufferBudget::Buffer buffer) = 0;
 
   // How the call ends, asked once every message has been taken and `gate` is drained: OK only if
   // what was sent is known to be right.

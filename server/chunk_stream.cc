@@ -14,8 +14,11 @@ absl::Status Cancelled() { return absl::CancelledError("the call was cancelled")
 
 ChunkStream::ChunkStream(grpc::CallbackServerContext* context,
                          absl::StatusOr<std::unique_ptr<ChunkProducer>> producer,
-                         ActiveStreams::Token token, WorkQueue* queue)
-    : token_(std::move(token)), context_(context), gate_(std::make_shared<DrainGate>(queue)) {
+                         ActiveStreams::Token token, WorkQueue* queue, TurnQueue* turns)
+    : token_(std::move(token)),
+      context_(context),
+      gate_(std::make_shared<DrainGate>(queue)),
+      turns_(turns) {
   if (producer.ok()) {
     producer_ = *std::move(producer);
     WriteNext();
@@ -34,15 +37,33 @@ void ChunkStream::OnWriteDone(bool ok) {
 
 void ChunkStream::OnCancel() {
   // With a write outstanding OnWriteDone follows and ends the stream; only a stream that waits for
-  // its memory would wait on.
-  if (gate_->Cancel()) End(Cancelled());
+  // its memory to leave, or for its turn, would wait on.
+  cancelled_ = true;
+  if (gate_->Cancel() || turns_->Withdraw(token_.peer(), this)) End(Cancelled());
 }
 
 void ChunkStream::WriteNext() {
   if (context_->IsCancelled()) return End(Cancelled());
-  absl::StatusOr<ChunkProducer::Chunk> chunk = producer_->Next(gate_);
+  const ChunkProducer::Needs needs = producer_->Plan();
+  if (!needs.is_heavy) return Produce(TurnQueue::Turn());
+  turns_->Enter({.stream = this,
+                 .peer = token_.peer(),
+                 .wanted_bytes = needs.wanted_bytes,
+                 .least_bytes = needs.least_bytes,
+                 .may_wait = has_written_,
+                 .cancelled = &cancelled_,
+                 .run = [this](TurnQueue::Turn turn) { Produce(std::move(turn)); }});
+}
+
+void ChunkStream::Produce(TurnQueue::Turn turn) {
+  if (!turn.buffer.ok()) return End(turn.buffer.status());
+  if (cancelled_) return End(Cancelled());
+  absl::StatusOr<ChunkProducer::Chunk> chunk = producer_->Next(gate_, *std::move(turn.buffer));
+  turn.End();
   if (!chunk.ok()) return End(chunk.status());
+  if (chunk->is_void) return WriteNext();
   chunk_ = *std::move(chunk);
+  has_written_ = true;
   if (!chunk_.is_last || gate_->used()) {
     token_.WaitsForClient();
     return StartWrite(&chunk_.message);

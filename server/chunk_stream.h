@@ -5,6 +5,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <atomic>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -12,6 +13,7 @@
 #include "server/active_streams.h"
 #include "server/chunk_producer.h"
 #include "server/drain_gate.h"
+#include "server/turn_queue.h"
 #include "server/work_queue.h"
 
 namespace tensord {
@@ -25,17 +27,20 @@ namespace tensord {
 class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   // Begins at once; an error in place of a producer is the call's answer. `context` belongs to the
-  // call; `token` is given back when gRPC has taken the status; `queue` must outlive the stream.
+  // call; `token` is given back when gRPC has taken the status; `queue` and `turns` must outlive
+  // the stream.
   ChunkStream(grpc::CallbackServerContext* context,
               absl::StatusOr<std::unique_ptr<ChunkProducer>> producer, ActiveStreams::Token token,
-              WorkQueue* queue);
+              WorkQueue* queue, TurnQueue* turns);
 
  private:
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override { delete this; }
 
+  // At once, or where that is heavy, when it is the stream's turn.
   void WriteNext();
+  void Produce(TurnQueue::Turn turn);
   // Mapped memory is checked once more when the network has let go of it, and only then is the
   // stream OK.
   void FinishWhenDrained();
@@ -46,6 +51,9 @@ class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   grpc::CallbackServerContext* const context_;
   std::unique_ptr<ChunkProducer> producer_;
   const std::shared_ptr<DrainGate> gate_;
+  TurnQueue* const turns_;
+  std::atomic<bool> cancelled_{false};
+  bool has_written_ = false;
   ChunkProducer::Chunk chunk_;  // What is being written.
 };
 

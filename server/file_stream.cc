@@ -25,6 +25,9 @@ using google::protobuf::io::CodedOutputStream;
 // Below this size a copy is cheaper than a slice of mapped memory and its last check.
 constexpr uint64_t kMinMappedBytes = 64 << 10;
 
+// Of a message before its data: names, of which none is longer than a path may be.
+constexpr size_t kMaxPrefixBytes = 16 << 10;
+
 // Field 15, length-delimited.
 constexpr uint8_t kDataTag = 15 << 3 | 2;
 
@@ -70,7 +73,15 @@ absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Open(const Catalog& cata
   return stream;
 }
 
-absl::StatusOr<ChunkProducer::Chunk> FileStream::Next(const std::shared_ptr<DrainGate>& gate) {
+ChunkProducer::Needs FileStream::Plan() {
+  const uint64_t size = std::min<uint64_t>(options_.chunk_bytes, end_ - offset_);
+  if (size >= kMinMappedBytes) return {};
+  const size_t own_bytes = kMaxPrefixBytes + size;
+  return {.wanted_bytes = own_bytes, .least_bytes = own_bytes, .is_heavy = true};
+}
+
+absl::StatusOr<ChunkProducer::Chunk> FileStream::Next(const std::shared_ptr<DrainGate>& gate,
+                                                      BufferBudget::Buffer buffer) {
   const uint64_t size = std::min<uint64_t>(options_.chunk_bytes, end_ - offset_);
   if (size > 0) {
     const FileRange range{offset_, size};
@@ -79,7 +90,7 @@ absl::StatusOr<ChunkProducer::Chunk> FileStream::Next(const std::shared_ptr<Drai
   const absl::Span<const std::byte> data = file_->bytes().subspan(offset_, size);
   const std::string prefix = Prefix(data);
   const bool is_mapped = size >= kMinMappedBytes;
-  MessageBuilder builder(prefix.size() + (is_mapped ? 0 : size));
+  MessageBuilder builder(prefix.size() + (is_mapped ? 0 : size), std::move(buffer));
   std::memcpy(builder.Own(prefix.size()).data(), prefix.data(), prefix.size());
   if (is_mapped) {
     builder.Append(file_, data, gate);

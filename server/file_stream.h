@@ -26,7 +26,9 @@ class FileStream final : public ChunkProducer {
                                                           const v1::ReadFileRequest& request,
                                                           const ChunkOptions& options);
 
-  absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate) override;
+  Needs Plan() override;
+  absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate,
+                             BufferBudget::Buffer buffer) override;
   absl::Status Finish() override;
 
  private:

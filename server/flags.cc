@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "server/buffer_budget.h"
 #include "server/chunk_options.h"
 #include "server/version.h"
 
@@ -77,6 +78,7 @@ struct Raw {
   std::string mode = "0660";
   uint64_t chunk_bytes = kDefaultChunkBytes;
   uint64_t max_request_bytes = 4 << 20;
+  uint64_t buffer_memory_bytes = 64 << 20;
   uint64_t max_streams = 1024;
   uint64_t stall_timeout_ms = 60'000;
   std::optional<uint64_t> rescan_interval_ms;
@@ -157,6 +159,12 @@ void AddServing(CLI::App& app, Raw& raw) {
       ->option_text("SIZE [4MiB]")
       ->transform(size)
       ->check(CLI::Range(uint64_t{1} << 10, uint64_t{1} << 30));
+  app.add_option("--buffer-memory", raw.buffer_memory_bytes,
+                 "For messages that are put together of many pieces; as it fills, they get smaller")
+      ->envname("TENSORD_BUFFER_MEMORY")
+      ->option_text("SIZE [64MiB]")
+      ->transform(size)
+      ->check(CLI::Range(uint64_t{BufferBudget::kMinLimitBytes}, uint64_t{1} << 40));
   app.add_option("--max-streams", raw.max_streams, "Streams at once; further ones are refused")
       ->envname("TENSORD_MAX_STREAMS")
       ->option_text("NUMBER [1024]")
@@ -204,6 +212,7 @@ Flags Convert(const Raw& raw, bool is_terminal) {
   flags.server.unix_socket_mode = static_cast<mode_t>(std::strtoul(raw.mode.c_str(), nullptr, 8));
   flags.server.chunk_bytes = static_cast<uint32_t>(raw.chunk_bytes);
   flags.server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
+  flags.server.buffer_memory_bytes = raw.buffer_memory_bytes;
   flags.server.max_streams = raw.max_streams;
   flags.server.stall_timeout = std::chrono::milliseconds(raw.stall_timeout_ms);
   flags.server.reflection = raw.reflection == "on"    ? Reflection::kOn

@@ -18,9 +18,19 @@ void Drop(void* user_data) {
   hold->gate->Release();
 }
 
+void Return(void* user_data) { delete static_cast<BufferBudget::Buffer*>(user_data); }
+
+grpc::Slice SliceOf(size_t size_bytes, BufferBudget::Buffer buffer) {
+  if (buffer.size() == 0) return grpc::Slice(size_bytes);
+  buffer.Shrink(size_bytes);
+  std::byte* const data = buffer.data();
+  return grpc::Slice(data, size_bytes, &Return, new BufferBudget::Buffer(std::move(buffer)));
+}
+
 }  // namespace
 
-MessageBuilder::MessageBuilder(size_t own_bytes) : own_(own_bytes) {}
+MessageBuilder::MessageBuilder(size_t own_bytes, BufferBudget::Buffer buffer)
+    : own_(SliceOf(own_bytes, std::move(buffer))) {}
 
 absl::Span<std::byte> MessageBuilder::Own(size_t size_bytes) {
   assert(size_bytes <= own_.size() - used_);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "server/buffer_budget.h"
 #include "server/drain_gate.h"
 #include "src/mapped_file.h"
 
@@ -17,8 +18,13 @@ namespace tensord {
 // A message is a list of slices: pieces of one buffer of ours, with mapped memory between them.
 class MessageBuilder {
  public:
-  // `own_bytes`: how much Own will hand out in all, exactly.
-  explicit MessageBuilder(size_t own_bytes);
+  // Up to here a message's own memory need not come from the budget: as much as gRPC itself takes
+  // for a call, and bounded as the number of calls is.
+  static constexpr size_t kMaxUncountedBytes = 2048;
+
+  // `own_bytes`: how much Own will hand out in all, exactly. `buffer`: where it lies, at least as
+  // large, or empty; it is returned when gRPC has let go of the message, not when it is "written".
+  MessageBuilder(size_t own_bytes, BufferBudget::Buffer buffer);
   MessageBuilder(const MessageBuilder&) = delete;
   MessageBuilder& operator=(const MessageBuilder&) = delete;
 

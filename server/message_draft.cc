@@ -12,17 +12,26 @@ namespace {
 // longest first prefix the message stays below gRPC's 4 MiB.
 constexpr uint64_t kMaxPrefixBytes = 32 << 10;
 
+constexpr uint64_t kPageBytes = 4096;
+
 }  // namespace
 
+uint64_t TouchedBytes(const SlicePlan& slice, uint64_t size_bytes) {
+  if (slice.is_contiguous() || size_bytes == 0) return size_bytes;
+  const uint64_t num_runs = 1 + (size_bytes - 1) / slice.run_bytes();
+  return size_bytes + num_runs * kPageBytes;
+}
+
 void MessageDrafter::Draft(const StreamPosition& position, const ModelFiles& files,
-                           MessageDraft& draft) const {
+                           uint64_t max_data_bytes, MessageDraft& draft) const {
   draft.parts.clear();
   draft.after = position;
   StreamPosition& at = draft.after;
-  uint64_t data_room = options_.chunk_bytes;
-  uint64_t total_room = options_.chunk_bytes + kMaxPrefixBytes;
+  uint64_t data_room = max_data_bytes;
+  uint64_t total_room = max_data_bytes + kMaxPrefixBytes;
+  uint64_t work_room = kMaxTouchedBytes;
   while (at.next < plan_.results.size()) {
-    const DraftPart part = NextPart(at, files, data_room);
+    const DraftPart part = NextPart(at, files, data_room, work_room);
     const uint64_t end = plan_.results[part.index].end;
     const bool completes =
         part.error != nullptr || options_.plan_only || part.offset_bytes + part.size_bytes == end;
@@ -34,17 +43,20 @@ void MessageDrafter::Draft(const StreamPosition& position, const ModelFiles& fil
     draft.parts.push_back(part);
     data_room -= part.size_bytes;
     total_room -= std::min(cost, total_room);
+    work_room -= part.touched_bytes;
     if (completes) {
       at = {.next = at.next + 1, .begun = false, .offset_bytes = 0};
     } else {
       at = {.next = at.next, .begun = true, .offset_bytes = part.offset_bytes + part.size_bytes};
       if (data_room == 0) break;
     }
+    if (work_room == 0) break;
   }
+  draft.touched_bytes = kMaxTouchedBytes - work_room;
 }
 
 DraftPart MessageDrafter::NextPart(const StreamPosition& position, const ModelFiles& files,
-                                   uint64_t room) const {
+                                   uint64_t room, uint64_t work_room) const {
   const PlannedResult& result = plan_.results[position.next];
   DraftPart part;
   part.index = position.next;
@@ -54,6 +66,7 @@ DraftPart MessageDrafter::NextPart(const StreamPosition& position, const ModelFi
   if (!options_.plan_only && result.begin < result.end) {
     if (files.status(file).ok()) {
       Measure(result, room, part);
+      if (!part.is_mapped) BoundWork(result, work_room, part);
     } else {
       part.error = &files.status(file);
     }
@@ -82,6 +95,25 @@ void MessageDrafter::Measure(const PlannedResult& result, uint64_t room, DraftPa
   if (mapped == 0) return;
   part.size_bytes = mapped;
   part.is_mapped = true;
+}
+
+void MessageDrafter::BoundWork(const PlannedResult& result, uint64_t work_room,
+                               DraftPart& part) const {
+  const std::shared_ptr<const SlicePlan>& slice = plan_.slices[result.slice];
+  part.touched_bytes = TouchedBytes(*slice, part.size_bytes);
+  if (part.touched_bytes <= work_room) return;
+  const ChunkCursor cursor(slice, part.offset_bytes, result.end);
+  const uint64_t hull_bytes = cursor.Hull(part.size_bytes).size_bytes;
+  part.touched_bytes = std::min(hull_bytes, work_room);
+  if (hull_bytes <= work_room) return;
+  // By the page if need be, and more where runs lie so close that they share pages.
+  const uint64_t num_runs = work_room / (slice->run_bytes() + kPageBytes);
+  const uint64_t by_page = std::max<uint64_t>(1, num_runs * slice->run_bytes());
+  const uint64_t by_hull =
+      static_cast<uint64_t>(static_cast<double>(part.size_bytes) * static_cast<double>(work_room) /
+                            static_cast<double>(hull_bytes));
+  const bool is_dense = by_hull > by_page && cursor.Hull(by_hull).size_bytes <= work_room;
+  part.size_bytes = std::min(part.size_bytes, is_dense ? by_hull : by_page);
 }
 
 TensorPartView MessageDrafter::View(const DraftPart& part) const {

@@ -29,6 +29,7 @@ struct DraftPart {
   uint64_t size_bytes = 0;
   size_t prefix_bytes = 0;
   bool has_header = false;
+  uint64_t touched_bytes = 0;           // Of its file, if copied; about.
   bool is_mapped = false;               // Sent from where it is mapped, else copied.
   const absl::Status* error = nullptr;  // Of the result's file; then there are no data.
 };
@@ -36,7 +37,16 @@ struct DraftPart {
 struct MessageDraft {
   std::vector<DraftPart> parts;
   StreamPosition after;
+  uint64_t touched_bytes = 0;  // Of all parts.
 };
+
+// What one message may touch of files in order to be put together, so that a turn is short whatever
+// a slice looks like: 4096 pages, about a millisecond once they are in memory.
+inline constexpr uint64_t kMaxTouchedBytes = 16 << 20;
+
+// About how much of a file a result's runs touch where they lie far apart: each with the rest of
+// its first and last page.
+uint64_t TouchedBytes(const SlicePlan& slice, uint64_t size_bytes);
 
 // Contiguous runs from this size on are sent where they are mapped. Below it a copy is as fast: it
 // lands in the cache from which the socket then reads, and gRPC's cost per slice is saved.
@@ -53,17 +63,22 @@ class MessageDrafter {
 
   MessageDrafter(const ReadPlan& plan, const Options& options) : plan_(plan), options_(options) {}
 
-  // What comes at `position`: results in `files` that have failed become errors. Fills `draft`.
-  void Draft(const StreamPosition& position, const ModelFiles& files, MessageDraft& draft) const;
+  // What comes at `position`: results in `files` that have failed become errors. At most
+  // `max_data_bytes` of data, and kMaxTouchedBytes of work. Fills `draft`.
+  void Draft(const StreamPosition& position, const ModelFiles& files, uint64_t max_data_bytes,
+             MessageDraft& draft) const;
 
   // A part's fields, but its data; views into the plan, the model and the part's error.
   TensorPartView View(const DraftPart& part) const;
 
  private:
   // The most of the result at `position` that one part with at most `room` bytes of data can hold.
-  DraftPart NextPart(const StreamPosition& position, const ModelFiles& files, uint64_t room) const;
+  DraftPart NextPart(const StreamPosition& position, const ModelFiles& files, uint64_t room,
+                     uint64_t work_room) const;
   // Chooses between mapping and copying: sets size_bytes and is_mapped.
   void Measure(const PlannedResult& result, uint64_t room, DraftPart& part) const;
+  // Sets touched_bytes, and size_bytes such that it is at most about `work_room`.
+  void BoundWork(const PlannedResult& result, uint64_t work_room, DraftPart& part) const;
 
   const ReadPlan& plan_;
   const Options options_;

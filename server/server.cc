@@ -52,13 +52,20 @@ void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument("grpc.experimental.tcp_tx_zerocopy_enabled", 0);
 }
 
+// gRPC has a thread for each core: one is left for messages that need no work.
+size_t MaxTurns() { return std::max(2u, std::thread::hardware_concurrency()) - 1; }
+
 }  // namespace
 
-Server::Server(const ServerOptions& options, const LiveCatalog* catalog)
-    : service_(catalog, &queue_,
+Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
+               std::shared_ptr<BufferBudget> buffers)
+    : buffers_(std::move(buffers)),
+      service_(catalog, &queue_,
                {.chunk_bytes = options.chunk_bytes,
                 .streams = {options.max_streams, kMaxStreamsPerConnection},
-                .stall_timeout = options.stall_timeout}) {}
+                .stall_timeout = options.stall_timeout,
+                .buffers = buffers_,
+                .max_turns = MaxTurns()}) {}
 
 void Server::MakeReflection() {
   // gRPC's health service brings no descriptors; naming one links them in.
@@ -72,7 +79,9 @@ void Server::MakeReflection() {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       const LiveCatalog* catalog) {
   TENSORD_ASSIGN_OR_RETURN(std::vector<Listener> listeners, OpenAll(options));
-  auto server = std::unique_ptr<Server>(new Server(options, catalog));
+  TENSORD_ASSIGN_OR_RETURN(std::shared_ptr<BufferBudget> buffers,
+                           BufferBudget::Create(options.buffer_memory_bytes));
+  auto server = std::unique_ptr<Server>(new Server(options, catalog, std::move(buffers)));
   for (const Listener& listener : listeners) server->Name(listener);
   const bool reflects = options.reflection == Reflection::kAuto
                             ? server->remote_addresses_.empty()

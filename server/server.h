@@ -27,6 +27,7 @@ struct ServerOptions {
   mode_t unix_socket_mode = 0660;
   uint32_t chunk_bytes = kDefaultChunkBytes;  // Clamped when a request does not ask otherwise.
   int max_request_bytes = 4 << 20;
+  size_t buffer_memory_bytes = 64 << 20;            // At least BufferBudget::kMinLimitBytes.
   size_t max_streams = 1024;                        // At once, of all clients.
   std::chrono::milliseconds stall_timeout{60'000};  // 0: streams may stall for ever.
   Reflection reflection = Reflection::kAuto;
@@ -56,18 +57,24 @@ class Server {
 
   // That run now.
   size_t num_streams() const { return service_.streams().size(); }
+  // Those of them that wait for their turn, or for memory.
+  size_t num_waiting_streams() const { return service_.turns().num_waiting(); }
+  // In messages that have not left.
+  size_t buffer_bytes() const { return buffers_->used_bytes(); }
 
   // Accepts no more, lets running calls end within `grace`, then ends them: streams with DRAINING.
   // Returns when all have ended. Once only.
   void Shutdown(std::chrono::milliseconds grace);
 
  private:
-  Server(const ServerOptions& options, const LiveCatalog* catalog);
+  Server(const ServerOptions& options, const LiveCatalog* catalog,
+         std::shared_ptr<BufferBudget> buffers);
 
   void Name(const Listener& listener);
   void MakeReflection();
 
-  WorkQueue queue_;  // First, because streams use it up to their end.
+  const std::shared_ptr<BufferBudget> buffers_;
+  WorkQueue queue_;  // Before the service, because streams use it up to their end.
   TensorService service_;
   std::vector<std::unique_ptr<grpc::Service>> reflection_;
   std::unique_ptr<Acceptor> acceptor_;

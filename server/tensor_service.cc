@@ -136,9 +136,11 @@ TensorService::Stream* TensorService::Begin(Context* context, const grpc::ByteBu
                                             Open open) {
   absl::StatusOr<ActiveStreams::Token> token =
       streams_.Begin(context->peer(), CancellerOf(*context));
-  if (!token.ok()) return new ChunkStream(context, token.status(), ActiveStreams::Token(), queue_);
+  if (!token.ok()) {
+    return new ChunkStream(context, token.status(), ActiveStreams::Token(), queue_, &turns_);
+  }
   return new ChunkStream(context, Produce<Request>(*catalog_, request, open), *std::move(token),
-                         queue_);
+                         queue_, &turns_);
 }
 
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {

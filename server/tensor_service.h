@@ -8,9 +8,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "server/active_streams.h"
 #include "server/stall_watch.h"
+#include "server/turn_queue.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
 #include "tensord/v1/tensord.grpc.pb.h"
@@ -43,17 +45,21 @@ class TensorService final
     uint32_t chunk_bytes = 0;  // What a request gets that does not ask.
     ActiveStreams::Limits streams;
     std::chrono::milliseconds stall_timeout{0};  // 0: none.
+    std::shared_ptr<BufferBudget> buffers;
+    size_t max_turns = 1;  // Messages that are put together at once.
   };
 
   // `catalog` and `queue` must outlive the service.
   TensorService(const LiveCatalog* catalog, WorkQueue* queue, const Options& options)
       : streams_(options.streams),
         stall_watch_(&streams_, options.stall_timeout),
+        turns_(options.buffers, options.max_turns),
         catalog_(catalog),
         queue_(queue),
         chunk_bytes_(options.chunk_bytes) {}
 
   const ActiveStreams& streams() const { return streams_; }
+  const TurnQueue& turns() const { return turns_; }
 
   // See ActiveStreams::Drain; new streams are answered UNAVAILABLE (DRAINING).
   size_t Drain(std::chrono::steady_clock::time_point deadline) { return streams_.Drain(deadline); }
@@ -81,6 +87,7 @@ class TensorService final
 
   ActiveStreams streams_;
   const StallWatch stall_watch_;
+  TurnQueue turns_;
   const LiveCatalog* const catalog_;
   WorkQueue* const queue_;
   const uint32_t chunk_bytes_;

@@ -5,26 +5,22 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/chunk_encoder.h"
+#include "server/chunk_options.h"
 #include "src/crc32c.h"
 #include "src/error.h"
 
 namespace tensord {
 namespace {
 
-constexpr uint64_t kPageBytes = 4096;
+// A message that copies no more is made at once.
+constexpr uint64_t kMaxLightBytes = 64 << 10;
+
+// What a message's parts may take beside their data, and the stream's info.
+constexpr size_t kMaxOverheadBytes = 64 << 10;
 
 StreamInfoView InfoOf(const ReadPlan& plan) {
   return {plan.model->id(), plan.model->version(), static_cast<uint32_t>(plan.results.size()),
           plan.size_bytes};
-}
-
-// About how much of a file a part's runs touch: the hull, or where runs lie far apart, each run
-// with the rest of its first and last page.
-uint64_t TouchedBytes(const SlicePlan& slice, uint64_t size_bytes, uint64_t hull_bytes) {
-  if (slice.is_contiguous() || size_bytes == 0) return size_bytes;
-  const uint64_t num_runs = 1 + (size_bytes - 1) / slice.run_bytes();
-  const uint64_t with_pages = size_bytes + num_runs * kPageBytes;
-  return std::min(hull_bytes, with_pages);
 }
 
 }  // namespace
@@ -35,21 +31,31 @@ TensorStream::TensorStream(ReadPlan plan, const Options& options)
       drafter_(plan_, options.messages),
       files_(plan_.model) {}
 
-absl::StatusOr<ChunkProducer::Chunk> TensorStream::Next(const std::shared_ptr<DrainGate>& gate) {
-  // Each turn but the last meets a file that has failed since the draft, so there are at most as
-  // many turns as files.
-  for (;;) {
-    drafter_.Draft(position_, files_, draft_);
-    absl::Status failure = Failure(draft_);
-    if (!failure.ok()) return failure;
-    if (!Prepare(draft_)) continue;
-    Chunk chunk;
-    chunk.message = Encode(draft_, gate);
-    if (!ConfirmCopied(draft_)) continue;
-    Commit(draft_);
-    chunk.is_last = position_.next == plan_.results.size();
-    return chunk;
+ChunkProducer::Needs TensorStream::Plan() {
+  drafter_.Draft(position_, files_, options_.messages.chunk_bytes, draft_);
+  const size_t own_bytes = OwnBytes(draft_);
+  const bool counts = own_bytes > MessageBuilder::kMaxUncountedBytes;
+  return {.wanted_bytes = counts ? own_bytes : 0,
+          .least_bytes = counts ? std::min(own_bytes, kMinChunkBytes + kMaxOverheadBytes) : 0,
+          .is_heavy = counts || draft_.touched_bytes > kMaxLightBytes};
+}
+
+absl::StatusOr<ChunkProducer::Chunk> TensorStream::Next(const std::shared_ptr<DrainGate>& gate,
+                                                        BufferBudget::Buffer buffer) {
+  if (buffer.size() > 0 && buffer.size() < OwnBytes(draft_)) {
+    drafter_.Draft(position_, files_, buffer.size() - kMaxOverheadBytes, draft_);
   }
+  absl::Status failure = Failure(draft_);
+  if (!failure.ok()) return failure;
+  // Each void chunk marks a file as failed, so that there are at most as many as files.
+  Chunk chunk{.message = {}, .is_last = false, .is_void = true};
+  if (!Prepare(draft_)) return chunk;
+  chunk.message = Encode(draft_, gate, std::move(buffer));
+  if (!ConfirmCopied(draft_)) return chunk;
+  Commit(draft_);
+  chunk.is_last = position_.next == plan_.results.size();
+  chunk.is_void = false;
+  return chunk;
 }
 
 absl::Status TensorStream::Finish() {
@@ -94,14 +100,19 @@ bool TensorStream::ConfirmCopied(const MessageDraft& draft) {
   return true;
 }
 
-grpc::ByteBuffer TensorStream::Encode(const MessageDraft& draft,
-                                      const std::shared_ptr<DrainGate>& gate) {
-  const StreamInfoView info = InfoOf(plan_);
-  size_t own_bytes = info_sent_ ? 0 : StreamInfoSize(info);
+size_t TensorStream::OwnBytes(const MessageDraft& draft) const {
+  size_t own_bytes = info_sent_ ? 0 : StreamInfoSize(InfoOf(plan_));
   for (const DraftPart& part : draft.parts) {
     own_bytes += part.prefix_bytes + (part.is_mapped ? 0 : part.size_bytes);
   }
-  MessageBuilder builder(own_bytes);
+  return own_bytes;
+}
+
+grpc::ByteBuffer TensorStream::Encode(const MessageDraft& draft,
+                                      const std::shared_ptr<DrainGate>& gate,
+                                      BufferBudget::Buffer buffer) {
+  const StreamInfoView info = InfoOf(plan_);
+  MessageBuilder builder(OwnBytes(draft), std::move(buffer));
   if (!info_sent_) EncodeStreamInfo(info, builder.Own(StreamInfoSize(info)));
   for (const DraftPart& part : draft.parts) EncodePart(part, gate, builder);
   return builder.Build();
@@ -173,7 +184,7 @@ void TensorStream::Commit(const MessageDraft& draft) {
     sent_bytes_ += part.size_bytes;
     if (part.size_bytes > 0) {
       const SlicePlan& slice = *plan_.slices[plan_.results[part.index].slice];
-      read_bytes_ += TouchedBytes(slice, part.size_bytes, Hull(part).size_bytes);
+      read_bytes_ += std::min(TouchedBytes(slice, part.size_bytes), Hull(part).size_bytes);
     }
     if (part.error == nullptr) continue;
     if (num_failed_++ == 0) first_failure_ = *part.error;

@@ -33,7 +33,9 @@ class TensorStream final : public ChunkProducer {
 
   TensorStream(ReadPlan plan, const Options& options);
 
-  absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate) override;
+  Needs Plan() override;
+  absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate,
+                             BufferBudget::Buffer buffer) override;
   absl::Status Finish() override;
 
  private:
@@ -44,7 +46,10 @@ class TensorStream final : public ChunkProducer {
   // The first failed file's error, if the draft meets one and failures end the stream.
   absl::Status Failure(const MessageDraft& draft) const;
 
-  grpc::ByteBuffer Encode(const MessageDraft& draft, const std::shared_ptr<DrainGate>& gate);
+  // Of the draft's message, its bytes that are not mapped.
+  size_t OwnBytes(const MessageDraft& draft) const;
+  grpc::ByteBuffer Encode(const MessageDraft& draft, const std::shared_ptr<DrainGate>& gate,
+                          BufferBudget::Buffer buffer);
   void EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
                   MessageBuilder& builder);
   void AppendMapped(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,

@@ -84,7 +84,10 @@ TEST(Flags, SizesTakeUnits) {
 }
 
 TEST(Flags, LimitsOfLoad) {
-  const Flags flags = Good({"--store", "/m", "--max-streams", "7", "--stall-timeout", "1m30s"});
+  const Flags flags = Good({"--store", "/m", "--max-streams", "7", "--stall-timeout", "1m30s",
+                            "--buffer-memory", "8MiB"});
+  EXPECT_EQ(flags.server.buffer_memory_bytes, 8 << 20);
+  EXPECT_EQ(Good({"--store", "/m"}).server.buffer_memory_bytes, 64 << 20);
   EXPECT_EQ(flags.server.max_streams, 7);
   EXPECT_EQ(flags.server.stall_timeout, std::chrono::seconds(90));
   EXPECT_EQ(Good({"--store", "/m"}).server.max_streams, 1024);

@@ -90,6 +90,29 @@ class LoadTest : public testing::Test {
     return request;
   }
 
+  // `count` halves of a matrix of 4 MiB, 2 MiB each, that have to be copied.
+  static v1::GetTensorsRequest Gathered(int count) { return Sliced("m", "g", "[:, :2048]", count); }
+
+  void WriteHeavy() {
+    WriteSafetensors(dir_.Path("store/heavy.safetensors"), {{"h", Dtype::kU8, {16384, 4096}, ""}});
+  }
+  // After WriteHeavy: `count` times 16384 bytes, each in a page of its own.
+  static v1::GetTensorsRequest OneByteRuns(int count) {
+    return Sliced("heavy", "h", "[:, 7]", count);
+  }
+
+  static v1::GetTensorsRequest Sliced(const char* model, const char* tensor, const char* slice,
+                                      int count) {
+    v1::GetTensorsRequest request;
+    request.set_model(model);
+    for (int i = 0; i < count; ++i) {
+      v1::Selection* const selection = request.add_selections();
+      selection->set_tensor(tensor);
+      selection->set_slice(slice);
+    }
+    return request;
+  }
+
   // Waits until the server runs this many.
   void AwaitStreams(size_t count) {
     while (server_->server().num_streams() != count) std::this_thread::yield();
@@ -168,6 +191,126 @@ TEST_F(LoadTest, CancelledStreamsAreFreedThoughTheirConnectionLives) {
   }
   EXPECT_EQ(server_->server().num_streams(), 100);
   for (const auto& stream : running) stream->Cancel();
+  AwaitStreams(0);
+}
+
+TEST_F(LoadTest, StalledGatheredStreamsShareTheBudget) {
+  options_.buffer_memory_bytes = 8 << 20;
+  Start();
+  std::vector<std::unique_ptr<v1::TensorStore::Stub>> stubs;
+  std::vector<std::unique_ptr<Stream>> running;
+  size_t num_refused = 0;
+  for (int connection = 0; connection < 8; ++connection) {
+    stubs.push_back(Dial());
+    for (int i = 0; i < 16; ++i) {
+      auto stream = std::make_unique<Stream>(*stubs.back(), Gathered(100));
+      if (stream->Read()) {
+        running.push_back(std::move(stream));
+        continue;
+      }
+      ++num_refused;
+      const absl::Status status = stream->Finish();
+      EXPECT_EQ(ReasonOf(status), ErrorReason::kOutOfBuffers) << status;
+      EXPECT_EQ(RetryDelay(status), milliseconds(1000));
+      EXPECT_EQ(stream->Trailer("grpc-retry-pushback-ms"), "1000");
+    }
+    EXPECT_LE(server_->server().buffer_bytes(), options_.buffer_memory_bytes);
+  }
+  EXPECT_GE(running.size(), 32u);
+  EXPECT_GT(num_refused, 0u);
+  // What needs no buffers is served.
+  Stream mapped(*stubs[0], Mapped(3));
+  EXPECT_EQ(mapped.Finish(), absl::OkStatus());
+  // Waiting or not, all end, and everything comes back.
+  for (const auto& stream : running) stream->Cancel();
+  AwaitStreams(0);
+  while (server_->server().buffer_bytes() > 0) std::this_thread::yield();
+  EXPECT_EQ(server_->server().num_waiting_streams(), 0u);
+  Stream next(*stubs[0], Gathered(2));
+  EXPECT_EQ(next.Finish(), absl::OkStatus());
+}
+
+TEST_F(LoadTest, StreamsThatWaitForMemoryGoOnWhenStalledOnesEnd) {
+  options_.buffer_memory_bytes = 4 << 20;
+  options_.stall_timeout = milliseconds(500);
+  Start();
+  std::vector<std::unique_ptr<v1::TensorStore::Stub>> stubs;
+  std::vector<std::unique_ptr<Stream>> stalled;
+  for (int i = 0; i < 24; ++i) {
+    stubs.push_back(Dial());
+    stalled.push_back(std::make_unique<Stream>(*stubs.back(), Gathered(100)));
+  }
+  // Begins, or is refused until the others have been ended; then it is served to its end.
+  const auto stub = Dial();
+  absl::Status status;
+  do {
+    status = Stream(*stub, Gathered(20)).Finish();
+  } while (ReasonOf(status) == ErrorReason::kOutOfBuffers);
+  EXPECT_EQ(status, absl::OkStatus());
+}
+
+TEST_F(LoadTest, MessageTouchesABoundedPartOfAFile) {
+  WriteHeavy();
+  Start();
+  grpc::ClientContext context;
+  const ReceivedStream got = Receive(context, server_->stub().GetTensors(&context, OneByteRuns(1)));
+  EXPECT_EQ(got.status, absl::OkStatus());
+  EXPECT_EQ(got.bytes_sent, 16384u);
+  // 64 MiB of pages for 16 KiB, at most 16 MiB a message.
+  EXPECT_GE(got.num_messages, 4u);
+  EXPECT_LE(got.num_messages, 6u);
+}
+
+// A stream that reads what comes and counts it, until it is cancelled.
+class Reader : public grpc::ClientReadReactor<v1::TensorChunk> {
+ public:
+  Reader(v1::TensorStore::Stub& stub, v1::GetTensorsRequest request, std::atomic<int>& num_read)
+      : request_(std::move(request)), num_read_(num_read) {
+    stub.async()->GetTensors(&context_, &request_, this);
+    StartRead(&chunk_);
+    StartCall();
+  }
+  void Cancel() { context_.TryCancel(); }
+  void AwaitEnd() { ended_.get_future().wait(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    ++num_read_;
+    StartRead(&chunk_);
+  }
+  void OnDone(const grpc::Status&) override { ended_.set_value(); }
+
+ private:
+  grpc::ClientContext context_;
+  const v1::GetTensorsRequest request_;
+  v1::TensorChunk chunk_;
+  std::atomic<int>& num_read_;
+  std::promise<void> ended_;
+};
+
+TEST_F(LoadTest, HonestReaderTakesTurnsWithAPeerOfManyHeavyStreams) {
+  constexpr int kHeavyStreams = 120;
+  WriteHeavy();
+  Start();
+  const auto heavy_stub = Dial();
+  std::atomic<int> num_heavy{0};
+  std::vector<std::unique_ptr<Reader>> heavy;
+  for (int i = 0; i < kHeavyStreams; ++i) {
+    heavy.push_back(std::make_unique<Reader>(*heavy_stub, OneByteRuns(2000), num_heavy));
+  }
+  while (num_heavy < 2 * kHeavyStreams) std::this_thread::yield();
+  Stream honest(*Dial(), Gathered(1000));
+  ASSERT_TRUE(honest.Read());
+  const int before = num_heavy;
+  constexpr int kHonestMessages = 50;
+  for (int i = 0; i < kHonestMessages; ++i) ASSERT_TRUE(honest.Read());
+  const int meanwhile = num_heavy - before;
+  // One each would be fair, while the honest one waits for its turn. By stream it would be 120; the
+  // margin is for what happens while its messages are under way.
+  EXPECT_LE(meanwhile, kHonestMessages * kHeavyStreams / 2);
+  for (const auto& reader : heavy) reader->Cancel();
+  for (const auto& reader : heavy) reader->AwaitEnd();
+  honest.Cancel();
   AwaitStreams(0);
 }
 
