@@ -37,7 +37,7 @@ def stalled(address, count, columns, **fields):
 
 
 STALLED = {"mapped": (None, {}, 0), "checksum": (None, {"checksum": True}, BUFFER_MEMORY),
-           "small chunks": (None, {"chunk_bytes": 64 << 10}, 0)}
+           "gathered": (slice(1, 1000, 2), {}, BUFFER_MEMORY), "small chunks": (None, {"chunk_bytes": 64 << 10}, 0)}
 
 
 @pytest.mark.parametrize("kind", STALLED)
