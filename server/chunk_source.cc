@@ -6,9 +6,9 @@
 
 namespace tensord {
 
-absl::Status PrepareToRead(const MappedFile& file, absl::Span<const FileRange> ranges) {
+absl::Status PrepareToRead(const ServedFile& file, absl::Span<const FileRange> ranges) {
   TENSORD_RETURN_IF_ERROR(file.CheckUnchanged());
-  const uint64_t size = file.bytes().size();
+  const uint64_t size = file.size_bytes();
   for (const FileRange& range : ranges) {
     if (range.offset_bytes > size || range.size_bytes > size - range.offset_bytes) {
       return MakeError(ErrorReason::kFileChanged,
@@ -19,6 +19,6 @@ absl::Status PrepareToRead(const MappedFile& file, absl::Span<const FileRange> r
   return absl::OkStatus();
 }
 
-absl::Status ConfirmRead(const MappedFile& file) { return file.CheckUnchanged(); }
+absl::Status ConfirmRead(const ServedFile& file) { return file.CheckUnchanged(); }
 
 }  // namespace tensord

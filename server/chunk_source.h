@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "src/mapped_file.h"
+#include "src/served_file.h"
 
 namespace tensord {
 
@@ -18,10 +18,10 @@ struct FileRange {
 // Must succeed before `ranges` of `file` are read or handed to the network. Every path that touches
 // a mapping asks here, so that protection against broken files has one place to grow in.
 // Errors: FILE_CHANGED when the file is not what it was when it was mapped, or ends before a range.
-absl::Status PrepareToRead(const MappedFile& file, absl::Span<const FileRange> ranges);
+absl::Status PrepareToRead(const ServedFile& file, absl::Span<const FileRange> ranges);
 
-// Must succeed after the bytes were copied, or have left, before anybody is told that they are
-// right. Errors: as PrepareToRead.
-absl::Status ConfirmRead(const MappedFile& file);
+// Must succeed after the bytes were copied or touched, and again after they have left, before
+// anybody is told that they are right. Errors: as PrepareToRead.
+absl::Status ConfirmRead(const ServedFile& file);
 
 }  // namespace tensord

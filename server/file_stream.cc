@@ -58,10 +58,10 @@ absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Open(const Catalog& cata
   info.set_model(model->id());
   info.set_version(model->version());
   info.set_file(request.file());
-  info.set_size_bytes(file->bytes().size());
+  info.set_size_bytes(file->size_bytes());
   info.set_sha256(Sha256Of(*model, request.file()));
   info.set_tag(TagOf(file->identity()));
-  const uint64_t size_bytes = file->bytes().size();
+  const uint64_t size_bytes = file->size_bytes();
   auto stream =
       std::unique_ptr<FileStream>(new FileStream(std::move(file), std::move(info), options));
   stream->end_ = size_bytes;
@@ -93,11 +93,12 @@ absl::StatusOr<ChunkProducer::Chunk> FileStream::Next(const std::shared_ptr<Drai
   MessageBuilder builder(prefix.size() + (is_mapped ? 0 : size), std::move(buffer));
   std::memcpy(builder.Own(prefix.size()).data(), prefix.data(), prefix.size());
   if (is_mapped) {
+    file_->Touch(data);
     builder.Append(file_, data, gate);
   } else if (size > 0) {
     std::memcpy(builder.Own(size).data(), data.data(), size);
-    TENSORD_RETURN_IF_ERROR(Annotated(ConfirmRead(*file_)));
   }
+  if (size > 0) TENSORD_RETURN_IF_ERROR(Annotated(ConfirmRead(*file_)));
   offset_ += size;
   read_bytes_ += size;
   sent_bytes_ += size;

@@ -12,7 +12,7 @@
 #include "server/chunk_options.h"
 #include "server/chunk_producer.h"
 #include "src/catalog.h"
-#include "src/mapped_file.h"
+#include "src/served_file.h"
 #include "tensord/v1/tensord.pb.h"
 
 namespace tensord {
@@ -32,7 +32,7 @@ class FileStream final : public ChunkProducer {
   absl::Status Finish() override;
 
  private:
-  FileStream(std::shared_ptr<const MappedFile> file, v1::FileStreamInfo info,
+  FileStream(std::shared_ptr<const ServedFile> file, v1::FileStreamInfo info,
              const ChunkOptions& options)
       : file_(std::move(file)), info_(std::move(info)), options_(options) {}
 
@@ -40,7 +40,7 @@ class FileStream final : public ChunkProducer {
   std::string Prefix(absl::Span<const std::byte> data);
   absl::Status Annotated(const absl::Status& status) const;
 
-  const std::shared_ptr<const MappedFile> file_;
+  const std::shared_ptr<const ServedFile> file_;
   const v1::FileStreamInfo info_;
   const ChunkOptions options_;
   uint64_t offset_ = 0;

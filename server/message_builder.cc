@@ -8,7 +8,7 @@ namespace {
 
 // What a slice of mapped memory keeps alive.
 struct Hold {
-  std::shared_ptr<const MappedFile> file;
+  std::shared_ptr<const ServedFile> file;
   std::shared_ptr<DrainGate> gate;
 };
 
@@ -40,7 +40,7 @@ absl::Span<std::byte> MessageBuilder::Own(size_t size_bytes) {
   return {begin, size_bytes};
 }
 
-void MessageBuilder::Append(std::shared_ptr<const MappedFile> file,
+void MessageBuilder::Append(std::shared_ptr<const ServedFile> file,
                             absl::Span<const std::byte> bytes, std::shared_ptr<DrainGate> gate) {
   Cut();
   gate->Hold();

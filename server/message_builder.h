@@ -11,7 +11,7 @@
 #include "absl/types/span.h"
 #include "server/buffer_budget.h"
 #include "server/drain_gate.h"
-#include "src/mapped_file.h"
+#include "src/served_file.h"
 
 namespace tensord {
 
@@ -34,7 +34,7 @@ class MessageBuilder {
 
   // Puts `bytes` of `file` behind what is there, without a copy. The mapping and `gate` are held
   // until gRPC has let go of them: its "write done" comes before the socket has read the bytes.
-  void Append(std::shared_ptr<const MappedFile> file, absl::Span<const std::byte> bytes,
+  void Append(std::shared_ptr<const ServedFile> file, absl::Span<const std::byte> bytes,
               std::shared_ptr<DrainGate> gate);
 
   grpc::ByteBuffer Build();

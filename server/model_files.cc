@@ -15,7 +15,7 @@ ModelFiles::ModelFiles(std::shared_ptr<const Model> model)
 bool ModelFiles::Prepare(size_t file, absl::Span<const FileRange> ranges) {
   if (!files_[file].status.ok()) return false;
   if (files_[file].mapping == nullptr) {
-    absl::StatusOr<std::shared_ptr<const MappedFile>> mapping = model_->Map(file);
+    absl::StatusOr<std::shared_ptr<const ServedFile>> mapping = model_->Map(file);
     if (!mapping.ok()) return Note(file, mapping.status());
     files_[file].mapping = *std::move(mapping);
   }

@@ -9,8 +9,8 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "server/chunk_source.h"
-#include "src/mapped_file.h"
 #include "src/model.h"
+#include "src/served_file.h"
 
 namespace tensord {
 
@@ -30,7 +30,7 @@ class ModelFiles {
   bool Confirm(size_t file);
 
   // Of a file that was prepared.
-  const std::shared_ptr<const MappedFile>& mapping(size_t file) const {
+  const std::shared_ptr<const ServedFile>& mapping(size_t file) const {
     return files_[file].mapping;
   }
 
@@ -39,7 +39,7 @@ class ModelFiles {
 
  private:
   struct File {
-    std::shared_ptr<const MappedFile> mapping;  // Null until the file is opened.
+    std::shared_ptr<const ServedFile> mapping;  // Null until the file is opened.
     absl::Status status;
   };
 

@@ -15,7 +15,7 @@
 #include "src/decode_values.h"
 #include "src/error.h"
 #include "src/escape.h"
-#include "src/mapped_file.h"
+#include "src/served_file.h"
 #include "src/slice_plan.h"
 #include "src/status_macros.h"
 
@@ -69,7 +69,7 @@ absl::StatusOr<std::vector<std::byte>> Read(const Model& model, const Model::Ten
                                             uint64_t size_bytes) {
   std::vector<std::byte> bytes(size_bytes);
   if (bytes.empty()) return bytes;
-  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, model.Map(tensor.file));
+  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const ServedFile> file, model.Map(tensor.file));
   ChunkCursor cursor(std::move(plan), 0, size_bytes);
   const ChunkCursor::Run hull = cursor.Hull(size_bytes);
   TENSORD_RETURN_IF_ERROR(

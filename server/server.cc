@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "grpc/health/v1/health.pb.h"
 #include "server/reflection_service.h"
+#include "server/send_guard.h"
 #include "src/status_macros.h"
 
 namespace tensord {
@@ -81,6 +82,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   TENSORD_ASSIGN_OR_RETURN(std::vector<Listener> listeners, OpenAll(options));
   TENSORD_ASSIGN_OR_RETURN(std::shared_ptr<BufferBudget> buffers,
                            BufferBudget::Create(options.buffer_memory_bytes));
+  InstallSendGuard();
   auto server = std::unique_ptr<Server>(new Server(options, catalog, std::move(buffers)));
   for (const Listener& listener : listeners) server->Name(listener);
   const bool reflects = options.reflection == Reflection::kAuto

@@ -51,7 +51,7 @@ absl::StatusOr<ChunkProducer::Chunk> TensorStream::Next(const std::shared_ptr<Dr
   Chunk chunk{.message = {}, .is_last = false, .is_void = true};
   if (!Prepare(draft_)) return chunk;
   chunk.message = Encode(draft_, gate, std::move(buffer));
-  if (!ConfirmCopied(draft_)) return chunk;
+  if (!Confirm(draft_)) return chunk;
   Commit(draft_);
   chunk.is_last = position_.next == plan_.results.size();
   chunk.is_void = false;
@@ -90,10 +90,10 @@ bool TensorStream::Prepare(const MessageDraft& draft) {
   return true;
 }
 
-bool TensorStream::ConfirmCopied(const MessageDraft& draft) {
+bool TensorStream::Confirm(const MessageDraft& draft) {
   std::optional<size_t> confirmed;
   for (const DraftPart& part : draft.parts) {
-    if (part.is_mapped || part.size_bytes == 0 || confirmed == FileOf(part)) continue;
+    if (part.size_bytes == 0 || confirmed == FileOf(part)) continue;
     confirmed = FileOf(part);
     if (!files_.Confirm(*confirmed)) return false;
   }
@@ -135,17 +135,19 @@ void TensorStream::AppendMapped(const DraftPart& part, const std::shared_ptr<Dra
                                 absl::Span<std::byte> checksum, MessageBuilder& builder) {
   const absl::Span<const std::byte> tensor = TensorBytes(part);
   ChunkCursor& cursor = CursorAt(part);
+  const std::shared_ptr<const ServedFile>& file = files_.mapping(FileOf(part));
   std::vector<absl::Span<const std::byte>> runs;
   uint32_t crc = 0;
   for (uint64_t rest = part.size_bytes; rest > 0;) {
     const ChunkCursor::Run run = cursor.NextRun(rest);
     runs.push_back(tensor.subspan(run.offset_bytes, run.size_bytes));
+    file->Touch(runs.back());
     if (!checksum.empty()) crc = ExtendCrc32c(crc, runs.back());
     cursor.Skip(run.size_bytes);
     rest -= run.size_bytes;
   }
   if (!checksum.empty()) EncodeCrc32c(crc, checksum);
-  for (const auto& run : runs) builder.Append(files_.mapping(FileOf(part)), run, gate);
+  for (const auto& run : runs) builder.Append(file, run, gate);
 }
 
 void TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> checksum,

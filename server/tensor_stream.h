@@ -41,8 +41,8 @@ class TensorStream final : public ChunkProducer {
  private:
   // Opens and checks the files of the draft. False when one failed.
   bool Prepare(const MessageDraft& draft);
-  // Checks the files of what was copied. False when one failed.
-  bool ConfirmCopied(const MessageDraft& draft);
+  // Checks the files of what was copied or touched. False when one failed.
+  bool Confirm(const MessageDraft& draft);
   // The first failed file's error, if the draft meets one and failures end the stream.
   absl::Status Failure(const MessageDraft& draft) const;
 

@@ -4,19 +4,19 @@
 
 namespace tensord {
 
-void MappingCache::Keep(const std::shared_ptr<const MappedFile>& mapping) {
+void MappingCache::Keep(const std::shared_ptr<const ServedFile>& mapping) {
   std::list<Kept> evicted;  // Unmapped after the lock.
   MutexLock lock(mutex_);
   Use(mapping, 1, evicted);
 }
 
-void MappingCache::Touch(const std::shared_ptr<const MappedFile>& mapping) {
+void MappingCache::Touch(const std::shared_ptr<const ServedFile>& mapping) {
   std::list<Kept> evicted;
   MutexLock lock(mutex_);
   Use(mapping, 0, evicted);
 }
 
-void MappingCache::Use(const std::shared_ptr<const MappedFile>& mapping, size_t new_owners,
+void MappingCache::Use(const std::shared_ptr<const ServedFile>& mapping, size_t new_owners,
                        std::list<Kept>& evicted) {
   const auto [it, is_new] = entries_.try_emplace(mapping.get());
   if (is_new) {
@@ -34,7 +34,7 @@ void MappingCache::Use(const std::shared_ptr<const MappedFile>& mapping, size_t 
   }
 }
 
-void MappingCache::Release(const MappedFile* mapping) {
+void MappingCache::Release(const ServedFile* mapping) {
   std::list<Kept> released;
   MutexLock lock(mutex_);
   const auto it = entries_.find(mapping);

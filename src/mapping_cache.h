@@ -7,8 +7,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "src/mapped_file.h"
 #include "src/mutex.h"
+#include "src/served_file.h"
 
 namespace tensord {
 
@@ -19,13 +19,13 @@ class MappingCache {
   explicit MappingCache(size_t capacity) : capacity_(capacity) {}
 
   // One more owner (a model) wants the mapping kept. It counts as used now.
-  void Keep(const std::shared_ptr<const MappedFile>& mapping);
+  void Keep(const std::shared_ptr<const ServedFile>& mapping);
 
   // The mapping is used now. Kept again if it had been pushed out.
-  void Touch(const std::shared_ptr<const MappedFile>& mapping);
+  void Touch(const std::shared_ptr<const ServedFile>& mapping);
 
   // An owner is gone; with the last one the mapping goes, so that a deleted file's space is freed.
-  void Release(const MappedFile* mapping);
+  void Release(const ServedFile* mapping);
 
   // Whether mappings that nobody has asked for yet may be kept: they take half of the room at most.
   bool HasRoomAhead() const;
@@ -34,17 +34,17 @@ class MappingCache {
 
  private:
   struct Kept {
-    std::shared_ptr<const MappedFile> mapping;
+    std::shared_ptr<const ServedFile> mapping;
     size_t num_owners = 0;
   };
 
-  void Use(const std::shared_ptr<const MappedFile>& mapping, size_t new_owners,
+  void Use(const std::shared_ptr<const ServedFile>& mapping, size_t new_owners,
            std::list<Kept>& evicted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const size_t capacity_;
   mutable Mutex mutex_;
   std::list<Kept> kept_ ABSL_GUARDED_BY(mutex_);  // The one used last in front.
-  absl::flat_hash_map<const MappedFile*, std::list<Kept>::iterator> entries_
+  absl::flat_hash_map<const ServedFile*, std::list<Kept>::iterator> entries_
       ABSL_GUARDED_BY(mutex_);
 };
 

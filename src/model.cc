@@ -130,36 +130,39 @@ absl::Status Model::NotFound(absl::string_view name) const {
   return MakeError(ErrorReason::kTensorNotFound, absl::StrCat(what, closest));
 }
 
-std::shared_ptr<const MappedFile> Model::FindMapping(size_t file) const {
+std::shared_ptr<const ServedFile> Model::FindMapping(size_t file) const {
   MutexLock lock(mutex_);
-  return mappings_.empty() ? nullptr : mappings_[file].lock();
+  if (mappings_.empty()) return nullptr;
+  std::shared_ptr<const ServedFile> found = mappings_[file].lock();
+  // What broke once is opened anew: the next reader learns what the file is now.
+  return found != nullptr && found->is_broken() ? nullptr : found;
 }
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> Model::OpenAndMap(
+absl::StatusOr<std::shared_ptr<const ServedFile>> Model::OpenAndMap(
     const std::string& real_path) const {
   TENSORD_ASSIGN_OR_RETURN(OwnedFd fd, root_->OpenFile(real_path));
-  return MappedFile::Map(fd.Release());
+  return ServedFile::Open(std::move(fd), ReadMode::kMmap);
 }
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> Model::MapAsIs(const std::string& real_path,
+absl::StatusOr<std::shared_ptr<const ServedFile>> Model::MapAsIs(const std::string& real_path,
                                                                  absl::string_view name) const {
-  absl::StatusOr<std::shared_ptr<const MappedFile>> mapping = OpenAndMap(real_path);
+  absl::StatusOr<std::shared_ptr<const ServedFile>> mapping = OpenAndMap(real_path);
   if (!mapping.ok()) return Annotate(mapping.status(), absl::StrCat("file ", Quote(name)));
   return mapping;
 }
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> Model::Map(size_t file) const {
+absl::StatusOr<std::shared_ptr<const ServedFile>> Model::Map(size_t file) const {
   const FileRecord& record = records_[file];
   const std::string what = absl::StrCat("file ", Quote(files_[file].name));
   if (record.problem) {
     const Problem& problem = problems_[*record.problem];
     return MakeError(problem.reason, problem.message);
   }
-  if (std::shared_ptr<const MappedFile> mapping = FindMapping(file)) {
+  if (std::shared_ptr<const ServedFile> mapping = FindMapping(file)) {
     mappings_cache_->Touch(mapping);
     return mapping;
   }
-  absl::StatusOr<std::shared_ptr<const MappedFile>> mapping = OpenAndMap(record.real_path);
+  absl::StatusOr<std::shared_ptr<const ServedFile>> mapping = OpenAndMap(record.real_path);
   if (ReasonOf(mapping.status()) == ErrorReason::kFileNotFound) {
     return MakeError(ErrorReason::kFileChanged, absl::StrCat(what, " is gone since it was listed"));
   }
@@ -174,23 +177,23 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> Model::Map(size_t file) const 
   return mapping;
 }
 
-void Model::KeepMapping(size_t file, const std::shared_ptr<const MappedFile>& mapping) const {
+void Model::KeepMapping(size_t file, const std::shared_ptr<const ServedFile>& mapping) const {
   mappings_cache_->Keep(mapping);
-  std::weak_ptr<const MappedFile> before = mapping;
+  std::weak_ptr<const ServedFile> before = mapping;
   {
     MutexLock lock(mutex_);
     mappings_.resize(files_.size());
     mappings_[file].swap(before);
   }
   // Another thread mapped the file at the same time: the cache needs one of the two only.
-  if (const std::shared_ptr<const MappedFile> replaced = before.lock()) {
+  if (const std::shared_ptr<const ServedFile> replaced = before.lock()) {
     mappings_cache_->Release(replaced.get());
   }
 }
 
 Model::~Model() {
-  for (const std::weak_ptr<const MappedFile>& weak : mappings_) {
-    const std::shared_ptr<const MappedFile> mapping = weak.lock();
+  for (const std::weak_ptr<const ServedFile>& weak : mappings_) {
+    const std::shared_ptr<const ServedFile> mapping = weak.lock();
     if (mapping != nullptr) mappings_cache_->Release(mapping.get());
   }
 }
@@ -208,7 +211,7 @@ std::optional<SafetensorsFile> Model::KnownFile(absl::string_view name,
   return SafetensorsFile{file->header, record.identity, record.header_digest};
 }
 
-std::shared_ptr<const MappedFile> Model::KnownMapping(absl::string_view name) const {
+std::shared_ptr<const ServedFile> Model::KnownMapping(absl::string_view name) const {
   const auto file =
       std::lower_bound(files_.begin(), files_.end(), name,
                        [](const ModelFile& f, absl::string_view n) { return f.name < n; });
@@ -245,7 +248,7 @@ const std::vector<SideFile>& Model::side_files() const {
   return side_files_.Get([this] { return FindSideFiles(); }).listed;
 }
 
-absl::StatusOr<std::shared_ptr<const MappedFile>> Model::MapFile(absl::string_view name) const {
+absl::StatusOr<std::shared_ptr<const ServedFile>> Model::MapFile(absl::string_view name) const {
   const auto by_name = [](const auto& file, absl::string_view n) { return file.name < n; };
   const auto own = std::lower_bound(files_.begin(), files_.end(), name, by_name);
   if (own != files_.end() && own->name == name) {

@@ -14,9 +14,9 @@
 #include "absl/types/span.h"
 #include "src/file_identity.h"
 #include "src/lazy.h"
-#include "src/mapped_file.h"
 #include "src/mutex.h"
 #include "src/safetensors_header.h"
+#include "src/served_file.h"
 #include "tensord/dtype.h"
 #include "tensord/error_reason.h"
 #include "tensord/model_info.h"
@@ -79,11 +79,11 @@ class Model {
   // The file's mapping, opened at first use and kept as long as somebody holds it or the catalog
   // does. FILE_CHANGED when the file is no longer the one whose header was parsed; FILE_INVALID,
   // SHARD_MISSING as Find.
-  absl::StatusOr<std::shared_ptr<const MappedFile>> Map(size_t file) const;
+  absl::StatusOr<std::shared_ptr<const ServedFile>> Map(size_t file) const;
 
   // A model's own file or side file by its name in the listing, opened for reading its original
   // bytes. FILE_NOT_FOUND names the closest ones.
-  absl::StatusOr<std::shared_ptr<const MappedFile>> MapFile(absl::string_view name) const;
+  absl::StatusOr<std::shared_ptr<const ServedFile>> MapFile(absl::string_view name) const;
 
   // What the model occupies beyond its mappings, roughly.
   uint64_t memory_bytes() const;
@@ -140,8 +140,8 @@ class Model {
   std::optional<SafetensorsFile> KnownFile(absl::string_view name,
                                            const FileIdentity& identity) const;
   // Its mapping, where there is one.
-  std::shared_ptr<const MappedFile> KnownMapping(absl::string_view name) const;
-  void KeepMapping(size_t file, const std::shared_ptr<const MappedFile>& mapping) const;
+  std::shared_ptr<const ServedFile> KnownMapping(absl::string_view name) const;
+  void KeepMapping(size_t file, const std::shared_ptr<const ServedFile>& mapping) const;
 
   TensorRef ref(size_t index) const;
   std::vector<uint32_t> SortedBy(bool natural) const;
@@ -149,9 +149,9 @@ class Model {
   absl::Status NotServed(const Refusal& refusal) const;
   absl::Status NotFound(absl::string_view name) const;
   absl::Status FileNotFound(absl::string_view name) const;
-  std::shared_ptr<const MappedFile> FindMapping(size_t file) const;
-  absl::StatusOr<std::shared_ptr<const MappedFile>> OpenAndMap(const std::string& real_path) const;
-  absl::StatusOr<std::shared_ptr<const MappedFile>> MapAsIs(const std::string& real_path,
+  std::shared_ptr<const ServedFile> FindMapping(size_t file) const;
+  absl::StatusOr<std::shared_ptr<const ServedFile>> OpenAndMap(const std::string& real_path) const;
+  absl::StatusOr<std::shared_ptr<const ServedFile>> MapAsIs(const std::string& real_path,
                                                             absl::string_view name) const;
 
   std::string id_;
@@ -184,7 +184,7 @@ class Model {
   Lazy<std::vector<uint32_t>> file_order_;
   Lazy<SideFiles> side_files_;
   mutable Mutex mutex_;
-  mutable std::vector<std::weak_ptr<const MappedFile>> mappings_ ABSL_GUARDED_BY(mutex_);
+  mutable std::vector<std::weak_ptr<const ServedFile>> mappings_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tensord

@@ -151,7 +151,8 @@ absl::StatusOr<SafetensorsFile> PartsReader::ReadHeader(ModelPart& part) const {
   TENSORD_ASSIGN_OR_RETURN(OwnedFd fd, source_.root->OpenFile(part.real_path));
   absl::StatusOr<SafetensorsFile> file = ReadSafetensorsFile(fd.get());
   if (!file.ok() || !source_.mappings->HasRoomAhead()) return file;
-  absl::StatusOr<std::shared_ptr<const MappedFile>> mapping = MappedFile::Map(fd.Release());
+  absl::StatusOr<std::shared_ptr<const ServedFile>> mapping =
+      ServedFile::Open(std::move(fd), ReadMode::kMmap);
   if (mapping.ok() && (*mapping)->identity() == file->identity) part.mapping = *std::move(mapping);
   return file;
 }

@@ -49,7 +49,7 @@ struct ModelPart {
   std::string fault;                     // Why it is not to be opened, as a predicate.
   ErrorReason fault_reason = ErrorReason::kFileInvalid;
   absl::StatusOr<SafetensorsFile> file = absl::UnknownError("not read");
-  std::shared_ptr<const MappedFile> mapping;  // Of the very file that was read; may be null.
+  std::shared_ptr<const ServedFile> mapping;  // Of the very file that was read; may be null.
   bool is_settled = false;  // The file was at rest long enough that its identity tells its content.
   bool is_gone = false;     // The scan found it; it was gone when it was to be read.
 };

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "src/mapped_file.h"
 #include "src/safetensors_header.h"
+#include "src/served_file.h"
 
 namespace tensord {
 
