@@ -136,20 +136,26 @@ v1::Dims DimsToProto(const Slice& slice) {
   return dims;
 }
 
+absl::StatusOr<ByteInterval> ResolveRange(uint64_t offset, std::optional<uint64_t> length,
+                                          uint64_t size_bytes) {
+  if (offset > size_bytes) {
+    return MakeError(ErrorReason::kRangeOutOfBounds,
+                     absl::StrCat("range begins at byte ", offset, ", wanted at most ", size_bytes,
+                                  ", the size"));
+  }
+  if (!length) return ByteInterval{offset, size_bytes};
+  if (*length > size_bytes - offset) {
+    return MakeError(ErrorReason::kRangeOutOfBounds,
+                     absl::StrCat("range of ", *length, " bytes from byte ", offset, " leaves the ",
+                                  size_bytes, " bytes there are"));
+  }
+  return ByteInterval{offset, offset + *length};
+}
+
 absl::StatusOr<ByteInterval> ResolveRange(const v1::ByteRange& range, uint64_t size_bytes) {
-  if (range.offset() > size_bytes) {
-    return MakeError(ErrorReason::kRangeOutOfBounds,
-                     absl::StrCat("range begins at byte ", range.offset(), ", wanted at most ",
-                                  size_bytes, ", the size"));
-  }
-  const uint64_t left = size_bytes - range.offset();
-  if (!range.has_length()) return ByteInterval{range.offset(), size_bytes};
-  if (range.length() > left) {
-    return MakeError(ErrorReason::kRangeOutOfBounds,
-                     absl::StrCat("range of ", range.length(), " bytes from byte ", range.offset(),
-                                  " leaves the ", size_bytes, " bytes there are"));
-  }
-  return ByteInterval{range.offset(), range.offset() + range.length()};
+  return ResolveRange(range.offset(),
+                      range.has_length() ? std::make_optional(range.length()) : std::nullopt,
+                      size_bytes);
 }
 
 absl::StatusOr<TensorInfo> TensorFromProto(const v1::TensorInfo& tensor) {

@@ -4,6 +4,7 @@
 #include <google/protobuf/message.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,6 +34,8 @@ struct ByteInterval {
   uint64_t begin = 0;
   uint64_t end = 0;
 };
+absl::StatusOr<ByteInterval> ResolveRange(uint64_t offset, std::optional<uint64_t> length,
+                                          uint64_t size_bytes);
 absl::StatusOr<ByteInterval> ResolveRange(const v1::ByteRange& range, uint64_t size_bytes);
 
 // ---- Answers ----

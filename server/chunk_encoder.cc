@@ -58,7 +58,12 @@ class FieldWriter {
   void TextField(uint32_t number, absl::string_view text) {
     if (text.empty()) return;
     OpenField(number, text.size());
-    next_ = CodedOutputStream::WriteRawToArray(text.data(), static_cast<int>(text.size()), next_);
+    Raw(text);
+  }
+
+  // Fields that are encoded already.
+  void Raw(absl::string_view bytes) {
+    next_ = CodedOutputStream::WriteRawToArray(bytes.data(), static_cast<int>(bytes.size()), next_);
   }
 
   absl::Span<std::byte> Fixed32Field(uint32_t number) {
@@ -80,10 +85,7 @@ size_t ShapeSize(absl::Span<const uint64_t> shape) {
 }
 
 size_t HeaderSize(const TensorHeaderView& header) {
-  return TextFieldSize(header.dtype) +
-         (header.shape.empty() ? 0 : DelimitedSize(ShapeSize(header.shape))) +
-         VarintFieldSize(header.size_bytes) + TextFieldSize(header.tensor) +
-         VarintFieldSize(header.selection);
+  return header.layout.size() + TextFieldSize(header.tensor) + VarintFieldSize(header.selection);
 }
 
 size_t ErrorSize(const ResultErrorView& error) {
@@ -106,12 +108,7 @@ size_t PartSize(const TensorPartView& part) {
 }
 
 void WriteHeader(const TensorHeaderView& header, FieldWriter& writer) {
-  writer.TextField(1, header.dtype);
-  if (!header.shape.empty()) {
-    writer.OpenField(2, ShapeSize(header.shape));
-    for (const uint64_t extent : header.shape) writer.Varint(extent);
-  }
-  writer.VarintField(3, header.size_bytes);
+  writer.Raw(header.layout);
   writer.TextField(4, header.tensor);
   writer.VarintField(5, header.selection);
 }
@@ -133,6 +130,22 @@ void EncodeStreamInfo(const StreamInfoView& info, absl::Span<std::byte> out) {
   writer.TextField(2, info.version);
   writer.VarintField(3, info.num_results);
   writer.VarintField(4, info.size_bytes);
+}
+
+std::string EncodeTensorLayout(absl::string_view dtype, absl::Span<const uint64_t> shape,
+                               uint64_t size_bytes) {
+  const size_t extents_bytes = ShapeSize(shape);
+  std::string layout(TextFieldSize(dtype) + (shape.empty() ? 0 : DelimitedSize(extents_bytes)) +
+                         VarintFieldSize(size_bytes),
+                     '\0');
+  FieldWriter writer({reinterpret_cast<std::byte*>(layout.data()), layout.size()});
+  writer.TextField(1, dtype);
+  if (!shape.empty()) {
+    writer.OpenField(2, extents_bytes);
+    for (const uint64_t extent : shape) writer.Varint(extent);
+  }
+  writer.VarintField(3, size_bytes);
+  return layout;
 }
 
 size_t PartPrefixSize(const TensorPartView& part) {

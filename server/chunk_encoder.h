@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -23,9 +24,7 @@ struct StreamInfoView {
 
 // v1::TensorHeader as views.
 struct TensorHeaderView {
-  absl::string_view dtype;
-  absl::Span<const uint64_t> shape;
-  uint64_t size_bytes = 0;
+  absl::string_view layout;  // As EncodeTensorLayout makes it.
   absl::string_view tensor;
   uint32_t selection = 0;
 };
@@ -50,6 +49,10 @@ struct TensorPartView {
 // Bytes that EncodeStreamInfo writes: the field `info` with its tag.
 size_t StreamInfoSize(const StreamInfoView& info);
 void EncodeStreamInfo(const StreamInfoView& info, absl::Span<std::byte> out);
+
+// The fields of a v1::TensorHeader that results of one kind share: encoded once for all of them.
+std::string EncodeTensorLayout(absl::string_view dtype, absl::Span<const uint64_t> shape,
+                               uint64_t size_bytes);
 
 // Bytes that EncodePartPrefix writes: everything of a part but its data.
 size_t PartPrefixSize(const TensorPartView& part);

@@ -62,7 +62,7 @@ DraftPart MessageDrafter::NextPart(const StreamPosition& position, const ModelFi
   part.index = position.next;
   part.has_header = !position.begun;
   part.offset_bytes = position.begun ? position.offset_bytes : result.begin;
-  const size_t file = plan_.model->tensor(result.tensor).file;
+  const size_t file = result.file;
   if (!options_.plan_only && result.begin < result.end) {
     if (files.status(file).ok()) {
       Measure(result, room, part);
@@ -124,10 +124,7 @@ TensorPartView MessageDrafter::View(const DraftPart& part) const {
   view.data_bytes = part.size_bytes;
   view.has_crc32c = options_.checksum && !options_.plan_only && part.error == nullptr;
   if (part.has_header) {
-    const Model::Tensor tensor = plan_.model->tensor(result.tensor);
-    const SlicePlan& slice = *plan_.slices[result.slice];
-    view.header = TensorHeaderView{DtypeName(tensor.dtype), slice.shape(), slice.size_bytes(),
-                                   tensor.name, result.selection};
+    view.header = TensorHeaderView{plan_.layouts[result.slice], result.name, result.selection};
   }
   if (part.error != nullptr) {
     view.error =

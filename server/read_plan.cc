@@ -1,14 +1,14 @@
 #include "server/read_plan.h"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
-#include <tuple>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "proto/convert.h"
+#include "server/chunk_encoder.h"
 #include "server/find_model.h"
 #include "server/slice_plan_cache.h"
 #include "src/checked_math.h"
@@ -25,14 +25,14 @@ class Planner {
  public:
   explicit Planner(std::shared_ptr<const Model> model) { plan_.model = std::move(model); }
 
-  // Adds the next result. `range` may be null: all bytes.
-  absl::Status Add(uint32_t selection, size_t tensor_index, const SelectionIndex& index,
-                   const v1::ByteRange* range);
+  // Chooses the index of what is added next.
+  absl::Status UseIndex(const IndexView& index) { return slices_.UseIndex(index); }
 
-  absl::Status AddByName(uint32_t selection, absl::string_view name, const SelectionIndex& index,
-                         const v1::ByteRange* range);
+  // Each adds results with that index; of `range`, or of all bytes.
+  absl::Status AddByName(uint32_t selection, absl::string_view name,
+                         const std::optional<RangeView>& range);
   absl::Status AddByPattern(uint32_t selection, absl::string_view pattern,
-                            const SelectionIndex& index, const v1::ByteRange* range);
+                            const std::optional<RangeView>& range);
 
   // Sorts the results so that files are read from front to back.
   void OrderByFile();
@@ -43,25 +43,47 @@ class Planner {
   }
 
  private:
+  // Adds the next result.
+  absl::Status Add(uint32_t selection, size_t tensor_index, const std::optional<RangeView>& range);
+  absl::StatusOr<uint32_t> PlanSlice(const Model::Tensor& tensor);
+  // By file, then by place in it, then as numbered.
+  bool ComesBefore(const PlannedResult& a, const PlannedResult& b) const;
+
   ReadPlan plan_;
   SlicePlanCache slices_;
   uint64_t match_cost_ = 0;  // Names times pattern bytes.
+  size_t found_ = 0;         // Which tensor was asked for last.
 };
 
-absl::Status Planner::Add(uint32_t selection, size_t tensor_index, const SelectionIndex& index,
-                          const v1::ByteRange* range) {
+absl::StatusOr<uint32_t> Planner::PlanSlice(const Model::Tensor& tensor) {
+  TENSORD_ASSIGN_OR_RETURN(const uint32_t number, slices_.Plan(tensor));
+  if (number == plan_.layouts.size()) {
+    const SlicePlan& slice = slices_[number];
+    plan_.layouts.push_back(
+        EncodeTensorLayout(DtypeName(tensor.dtype), slice.shape(), slice.size_bytes()));
+  }
+  return number;
+}
+
+absl::Status Planner::Add(uint32_t selection, size_t tensor_index,
+                          const std::optional<RangeView>& range) {
   if (plan_.results.size() == kMaxResults) {
     return MakeError(ErrorReason::kBadRequest,
                      absl::StrCat("more than ", kMaxResults, " results; split the request"));
   }
+  const Model::Tensor tensor = plan_.model->tensor(tensor_index);
   PlannedResult result;
   result.result = static_cast<uint32_t>(plan_.results.size());
   result.selection = selection;
   result.tensor = static_cast<uint32_t>(tensor_index);
-  TENSORD_ASSIGN_OR_RETURN(result.slice, slices_.Plan(plan_.model->tensor(tensor_index), index));
+  TENSORD_ASSIGN_OR_RETURN(result.slice, PlanSlice(tensor));
+  result.file = static_cast<uint32_t>(tensor.file);
+  result.name = tensor.name;
+  result.tensor_offset_bytes = tensor.offset_bytes;
   result.end = slices_[result.slice].size_bytes();
-  if (range != nullptr) {
-    TENSORD_ASSIGN_OR_RETURN(const ByteInterval interval, ResolveRange(*range, result.end));
+  if (range) {
+    TENSORD_ASSIGN_OR_RETURN(const ByteInterval interval,
+                             ResolveRange(range->offset, range->length, result.end));
     result.begin = interval.begin;
     result.end = interval.end;
   }
@@ -77,14 +99,14 @@ absl::Status Planner::Add(uint32_t selection, size_t tensor_index, const Selecti
 }
 
 absl::Status Planner::AddByName(uint32_t selection, absl::string_view name,
-                                const SelectionIndex& index, const v1::ByteRange* range) {
-  TENSORD_ASSIGN_OR_RETURN(const size_t tensor, plan_.model->Find(name));
-  const absl::Status added = Add(selection, tensor, index, range);
+                                const std::optional<RangeView>& range) {
+  TENSORD_ASSIGN_OR_RETURN(found_, plan_.model->Find(name, found_));
+  const absl::Status added = Add(selection, found_, range);
   return added.ok() ? added : Annotate(added, absl::StrCat("tensor ", Quote(name)));
 }
 
 absl::Status Planner::AddByPattern(uint32_t selection, absl::string_view pattern,
-                                   const SelectionIndex& index, const v1::ByteRange* range) {
+                                   const std::optional<RangeView>& range) {
   TENSORD_ASSIGN_OR_RETURN(const Glob glob, Glob::Parse(pattern));
   match_cost_ += plan_.model->num_tensors() * pattern.size();
   if (match_cost_ > kMaxMatchCost) {
@@ -96,7 +118,7 @@ absl::Status Planner::AddByPattern(uint32_t selection, absl::string_view pattern
   for (const uint32_t tensor : plan_.model->natural_order()) {
     const absl::string_view name = plan_.model->tensor(tensor).name;
     if (!glob.Matches(name)) continue;
-    const absl::Status added = Add(selection, tensor, index, range);
+    const absl::Status added = Add(selection, tensor, range);
     if (!added.ok()) return Annotate(added, absl::StrCat("tensor ", Quote(name)));
   }
   if (plan_.results.size() > num_before) return absl::OkStatus();
@@ -105,39 +127,38 @@ absl::Status Planner::AddByPattern(uint32_t selection, absl::string_view pattern
                                 " matches the pattern ", Quote(pattern)));
 }
 
+bool Planner::ComesBefore(const PlannedResult& a, const PlannedResult& b) const {
+  if (a.file != b.file) return a.file < b.file;
+  const uint64_t offset_a = a.tensor_offset_bytes + slices_[a.slice].offset_bytes() + a.begin;
+  const uint64_t offset_b = b.tensor_offset_bytes + slices_[b.slice].offset_bytes() + b.begin;
+  return offset_a != offset_b ? offset_a < offset_b : a.result < b.result;
+}
+
 void Planner::OrderByFile() {
-  struct Place {
-    size_t file;
-    uint64_t offset_bytes;
-    PlannedResult result;
+  const auto before = [this](const PlannedResult& a, const PlannedResult& b) {
+    return ComesBefore(a, b);
   };
-  std::vector<Place> places;
-  places.reserve(plan_.results.size());
-  for (const PlannedResult& result : plan_.results) {
-    const Model::Tensor tensor = plan_.model->tensor(result.tensor);
-    const uint64_t in_tensor = slices_[result.slice].offset_bytes() + result.begin;
-    places.push_back({tensor.file, tensor.offset_bytes + in_tensor, result});
-  }
-  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
-    return std::tie(a.file, a.offset_bytes, a.result.result) <
-           std::tie(b.file, b.offset_bytes, b.result.result);
-  });
-  for (size_t i = 0; i < places.size(); ++i) plan_.results[i] = places[i].result;
+  // Clients often ask in the order of the file.
+  if (std::is_sorted(plan_.results.begin(), plan_.results.end(), before)) return;
+  std::sort(plan_.results.begin(), plan_.results.end(), before);
 }
 
 template <typename Message>
-const v1::ByteRange* RangeOf(const Message& message) {
-  return message.has_range() ? &message.range() : nullptr;
+std::optional<RangeView> RangeOf(const Message& message) {
+  if (!message.has_range()) return std::nullopt;
+  const v1::ByteRange& range = message.range();
+  return RangeView{range.offset(),
+                   range.has_length() ? std::make_optional(range.length()) : std::nullopt};
 }
 
-absl::Status AddSelection(uint32_t number, const v1::Selection& selection, Planner& planner) {
-  TENSORD_ASSIGN_OR_RETURN(const SelectionIndex index, ReadIndex(selection));
-  switch (selection.target_case()) {
-    case v1::Selection::kTensor:
-      return planner.AddByName(number, selection.tensor(), index, RangeOf(selection));
-    case v1::Selection::kPattern:
-      return planner.AddByPattern(number, selection.pattern(), index, RangeOf(selection));
-    case v1::Selection::TARGET_NOT_SET:
+absl::Status AddSelection(uint32_t number, const SelectionView& selection, Planner& planner) {
+  TENSORD_RETURN_IF_ERROR(planner.UseIndex(selection.index));
+  switch (selection.target) {
+    case SelectionView::Target::kTensor:
+      return planner.AddByName(number, selection.name, selection.range);
+    case SelectionView::Target::kPattern:
+      return planner.AddByPattern(number, selection.name, selection.range);
+    case SelectionView::Target::kNone:
       break;
   }
   return MakeError(ErrorReason::kBadRequest, "neither tensor nor pattern is set");
@@ -148,28 +169,30 @@ absl::Status AddSelection(uint32_t number, const v1::Selection& selection, Plann
 absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetTensorRequest& request) {
   TENSORD_ASSIGN_OR_RETURN(auto model, FindModel(catalog, request.model(), request.version()));
   Planner planner(std::move(model));
-  TENSORD_RETURN_IF_ERROR(
-      planner.AddByName(0, request.tensor(), SelectionIndex(), RangeOf(request)));
+  TENSORD_RETURN_IF_ERROR(planner.AddByName(0, request.tensor(), RangeOf(request)));
   return planner.Take();
 }
 
 absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetSliceRequest& request) {
   TENSORD_ASSIGN_OR_RETURN(auto model, FindModel(catalog, request.model(), request.version()));
-  TENSORD_ASSIGN_OR_RETURN(const SelectionIndex index, ReadIndex(request));
+  std::string encoded_dims;
   Planner planner(std::move(model));
-  TENSORD_RETURN_IF_ERROR(planner.AddByName(0, request.tensor(), index, RangeOf(request)));
+  TENSORD_RETURN_IF_ERROR(planner.UseIndex(IndexOf(request, encoded_dims)));
+  TENSORD_RETURN_IF_ERROR(planner.AddByName(0, request.tensor(), RangeOf(request)));
   return planner.Take();
 }
 
-absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetTensorsRequest& request) {
+absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const BatchRequestView& request) {
   TENSORD_ASSIGN_OR_RETURN(auto model, FindModel(catalog, request.model(), request.version()));
   Planner planner(std::move(model));
-  for (int i = 0; i < request.selections_size(); ++i) {
-    const absl::Status added =
-        AddSelection(static_cast<uint32_t>(i), request.selections(i), planner);
-    if (!added.ok()) return Annotate(added, absl::StrCat("selection ", i));
+  BatchRequestView::Selections selections = request.selections();
+  uint32_t number = 0;
+  while (const std::optional<SelectionView> selection = selections.Next()) {
+    const absl::Status added = AddSelection(number, *selection, planner);
+    if (!added.ok()) return Annotate(added, absl::StrCat("selection ", number));
+    ++number;
   }
-  if (request.order() != v1::RESULT_ORDER_REQUEST) planner.OrderByFile();
+  if (!request.in_request_order()) planner.OrderByFile();
   return planner.Take();
 }
 

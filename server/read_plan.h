@@ -4,9 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/batch_request_view.h"
 #include "src/catalog.h"
 #include "src/model.h"
 #include "src/slice_plan.h"
@@ -14,7 +17,7 @@
 
 namespace tensord {
 
-// A plan holds 40 bytes a result: 40 MiB at the most.
+// A plan holds 64 bytes a result: 64 MiB at the most.
 inline constexpr size_t kMaxResults = size_t{1} << 20;
 
 // Ranges in all slice plans of a call: 32 bytes each, 32 MiB at the most. Only slices by lists of
@@ -25,12 +28,16 @@ inline constexpr size_t kMaxPlannedRanges = size_t{1} << 20;
 // and 145 patterns of 20 bytes on DeepSeek-V3's 91,991 names.
 inline constexpr uint64_t kMaxMatchCost = uint64_t{1} << 28;
 
-// One result: the bytes [begin, end) of what a slice plan makes of a tensor.
+// One result: the bytes [begin, end) of what a slice plan makes of a tensor. What a stream asks of
+// a tensor stands here, so that it need not be looked up again for each message.
 struct PlannedResult {
-  uint32_t result = 0;     // Its number on the wire.
-  uint32_t selection = 0;  // Of the request.
-  uint32_t tensor = 0;     // Of the model.
-  uint32_t slice = 0;      // Into ReadPlan::slices.
+  uint32_t result = 0;               // Its number on the wire.
+  uint32_t selection = 0;            // Of the request.
+  uint32_t tensor = 0;               // Of the model.
+  uint32_t slice = 0;                // Into ReadPlan::slices.
+  uint32_t file = 0;                 // Into Model::files.
+  absl::string_view name;            // The tensor's; lives as long as the model.
+  uint64_t tensor_offset_bytes = 0;  // Of the tensor in its file.
   uint64_t begin = 0;
   uint64_t end = 0;
 };
@@ -41,7 +48,8 @@ struct ReadPlan {
   std::vector<PlannedResult> results;
   // Shared among results of equal dtype, shape and index, so that 92,000 whole tensors need a few.
   std::vector<std::shared_ptr<const SlicePlan>> slices;
-  uint64_t size_bytes = 0;  // Of all results.
+  std::vector<std::string> layouts;  // Of each slice, as EncodeTensorLayout makes it.
+  uint64_t size_bytes = 0;           // Of all results.
 };
 
 // Plans a call. Errors, all of them as the proto says of the RPC: MODEL_NOT_FOUND, AMBIGUOUS_MODEL,
@@ -51,6 +59,6 @@ struct ReadPlan {
 // sum does not fit uint64. For a batch the message begins with "selection 3: ".
 absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetTensorRequest& request);
 absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetSliceRequest& request);
-absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetTensorsRequest& request);
+absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const BatchRequestView& request);
 
 }  // namespace tensord

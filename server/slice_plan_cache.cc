@@ -1,7 +1,5 @@
 #include "server/slice_plan_cache.h"
 
-#include <utility>
-
 #include "absl/strings/str_cat.h"
 #include "proto/convert.h"
 #include "server/read_plan.h"
@@ -11,27 +9,20 @@
 namespace tensord {
 namespace {
 
-// The two spellings never share a key.
-constexpr char kTextKey = 't';
-constexpr char kDimsKey = 'd';
-
-template <typename Message>
-absl::StatusOr<SelectionIndex> ReadEither(const Message& message) {
-  SelectionIndex index;
-  if (message.has_dims()) {
-    TENSORD_ASSIGN_OR_RETURN(index.slice, SliceFromProto(message.dims()));
-    index.key.push_back(kDimsKey);
-    message.dims().AppendToString(&index.key);
-  } else if (!message.slice().empty()) {
-    TENSORD_ASSIGN_OR_RETURN(index.slice, Slice::Parse(message.slice()));
-    index.key.push_back(kTextKey);
-    index.key.append(message.slice());
+absl::StatusOr<Slice> ParseIndex(const IndexView& index) {
+  switch (index.kind) {
+    case IndexView::Kind::kWhole:
+      return Slice();
+    case IndexView::Kind::kText:
+      return Slice::Parse(index.bytes);
+    case IndexView::Kind::kDims:
+      break;
   }
-  return index;
-}
-
-void AppendRaw(uint64_t value, std::string& key) {
-  key.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  v1::Dims dims;
+  if (!dims.ParseFromArray(index.bytes.data(), static_cast<int>(index.bytes.size()))) {
+    return MakeError(ErrorReason::kBadRequest, "dims cannot be parsed");
+  }
+  return SliceFromProto(dims);
 }
 
 size_t NumRanges(const SlicePlan& plan) {
@@ -42,26 +33,31 @@ size_t NumRanges(const SlicePlan& plan) {
 
 }  // namespace
 
-absl::StatusOr<SelectionIndex> ReadIndex(const v1::Selection& selection) {
-  return ReadEither(selection);
+absl::Status SlicePlanCache::UseIndex(const IndexView& index) {
+  if (index.kind == index_.kind && index.bytes == index_.bytes) return absl::OkStatus();
+  if (index.bytes.empty()) {  // Neither a text nor dims: whole, as without either.
+    index_ = {};
+    index_number_ = 0;
+    return absl::OkStatus();
+  }
+  const std::pair<IndexView::Kind, absl::string_view> key(index.kind, index.bytes);
+  auto known = indices_.find(key);
+  if (known == indices_.end()) {
+    TENSORD_RETURN_IF_ERROR(ParseIndex(index).status());
+    known = indices_.emplace(key, static_cast<uint32_t>(indices_.size() + 1)).first;
+  }
+  index_ = index;
+  index_number_ = known->second;
+  return absl::OkStatus();
 }
 
-absl::StatusOr<SelectionIndex> ReadIndex(const v1::GetSliceRequest& request) {
-  return ReadEither(request);
-}
-
-absl::StatusOr<uint32_t> SlicePlanCache::Plan(const Model::Tensor& tensor,
-                                              const SelectionIndex& index) {
-  key_.clear();
-  key_.push_back(static_cast<char>(tensor.dtype));
-  AppendRaw(tensor.shape.size(), key_);
-  for (const uint64_t extent : tensor.shape) AppendRaw(extent, key_);
-  key_.append(index.key);
-  const auto known = numbers_.find(key_);
+absl::StatusOr<uint32_t> SlicePlanCache::Plan(const Model::Tensor& tensor) {
+  const Key key{index_number_, tensor.dtype, tensor.shape};
+  const auto known = numbers_.find(key);
   if (known != numbers_.end()) return known->second;
 
-  TENSORD_ASSIGN_OR_RETURN(SlicePlan plan,
-                           SlicePlan::Create(tensor.dtype, tensor.shape, index.slice));
+  TENSORD_ASSIGN_OR_RETURN(const Slice slice, ParseIndex(index_));
+  TENSORD_ASSIGN_OR_RETURN(SlicePlan plan, SlicePlan::Create(tensor.dtype, tensor.shape, slice));
   num_ranges_ += NumRanges(plan);
   if (num_ranges_ > kMaxPlannedRanges) {
     return MakeError(ErrorReason::kBadRequest,
@@ -70,7 +66,7 @@ absl::StatusOr<uint32_t> SlicePlanCache::Plan(const Model::Tensor& tensor,
   }
   const auto number = static_cast<uint32_t>(plans_.size());
   plans_.push_back(std::make_shared<const SlicePlan>(std::move(plan)));
-  numbers_.emplace(key_, number);
+  numbers_.emplace(key, number);
   return number;
 }
 

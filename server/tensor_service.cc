@@ -4,12 +4,15 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "proto/convert.h"
+#include "server/batch_request_view.h"
 #include "server/call_canceller.h"
 #include "server/chunk_options.h"
 #include "server/chunk_stream.h"
@@ -81,6 +84,25 @@ ProducerOr Produce(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open 
   return open(*catalog, *request);
 }
 
+// The same for a batch, which is read where it lies.
+template <typename Open>
+ProducerOr ProduceBatch(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open) {
+  grpc::Slice slice;
+  if (!bytes.DumpToSingleSlice(&slice).ok()) {
+    return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
+  }
+  const absl::string_view text(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  std::optional<BatchRequestView> request = BatchRequestView::Read(text);
+  std::string canonical;
+  if (!request) {
+    TENSORD_ASSIGN_OR_RETURN(canonical, CanonicalBatchRequest(text));
+    request = BatchRequestView::Read(canonical);
+    if (!request) return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
+  }
+  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
+  return open(*catalog, *request);
+}
+
 // The options that all tensor requests share.
 template <typename Request>
 MessageDrafter::Options MessageOptions(const Request& request, uint32_t default_chunk_bytes) {
@@ -97,7 +119,7 @@ ProducerOr OpenSingle(const Catalog& catalog, const Request& request, uint32_t c
       TensorStream::Options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/false});
 }
 
-ProducerOr OpenBatch(const Catalog& catalog, const v1::GetTensorsRequest& request,
+ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request,
                      uint32_t chunk_bytes) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
   TensorStream::Options options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/true};
@@ -134,13 +156,17 @@ grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
 template <typename Request, typename Open>
 TensorService::Stream* TensorService::Begin(Context* context, const grpc::ByteBuffer& request,
                                             Open open) {
+  return Begin(context, [&] { return Produce<Request>(*catalog_, request, open); });
+}
+
+template <typename MakeProducer>
+TensorService::Stream* TensorService::Begin(Context* context, MakeProducer make_producer) {
   absl::StatusOr<ActiveStreams::Token> token =
       streams_.Begin(context->peer(), CancellerOf(*context));
   if (!token.ok()) {
     return new ChunkStream(context, token.status(), ActiveStreams::Token(), queue_, &turns_);
   }
-  return new ChunkStream(context, Produce<Request>(*catalog_, request, open), *std::move(token),
-                         queue_, &turns_);
+  return new ChunkStream(context, make_producer(), *std::move(token), queue_, &turns_);
 }
 
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
@@ -159,10 +185,12 @@ TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::Byt
 
 TensorService::Stream* TensorService::GetTensors(Context* context,
                                                  const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const v1::GetTensorsRequest& parsed) {
-    return OpenBatch(catalog, parsed, chunk_bytes_);
-  };
-  return Begin<v1::GetTensorsRequest>(context, *request, open);
+  return Begin(context, [&] {
+    return ProduceBatch(*catalog_, *request,
+                        [this](const Catalog& catalog, const BatchRequestView& parsed) {
+                          return OpenBatch(catalog, parsed, chunk_bytes_);
+                        });
+  });
 }
 
 TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::ByteBuffer* request) {

@@ -84,6 +84,9 @@ class TensorService final
   // Begins a stream of what `open(catalog, request)` produces.
   template <typename Request, typename Open>
   Stream* Begin(Context* context, const grpc::ByteBuffer& request, Open open);
+  // Begins a stream of what `make_producer()` returns; not called where there is no room for one.
+  template <typename MakeProducer>
+  Stream* Begin(Context* context, MakeProducer make_producer);
 
   ActiveStreams streams_;
   const StallWatch stall_watch_;

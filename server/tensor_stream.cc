@@ -158,7 +158,7 @@ void TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> che
 }
 
 FileRange TensorStream::Hull(const DraftPart& part) {
-  const uint64_t begin = plan_.model->tensor(plan_.results[part.index].tensor).offset_bytes;
+  const uint64_t begin = plan_.results[part.index].tensor_offset_bytes;
   const ChunkCursor::Run hull = CursorAt(part).Hull(part.size_bytes);
   return {begin + hull.offset_bytes, hull.size_bytes};
 }
@@ -172,9 +172,7 @@ ChunkCursor& TensorStream::CursorAt(const DraftPart& part) {
   return *cursor_;
 }
 
-size_t TensorStream::FileOf(const DraftPart& part) const {
-  return plan_.model->tensor(plan_.results[part.index].tensor).file;
-}
+size_t TensorStream::FileOf(const DraftPart& part) const { return plan_.results[part.index].file; }
 
 absl::Span<const std::byte> TensorStream::TensorBytes(const DraftPart& part) const {
   const Model::Tensor tensor = plan_.model->tensor(plan_.results[part.index].tensor);

@@ -77,9 +77,9 @@ class Place {
 
  private:
   struct Level {
-    const Range* range = nullptr;
-    uint64_t index = 0;  // In the range.
-    uint64_t zero = 0;   // Where the loop's zero lies in the tensor.
+    const Range* range;
+    uint64_t index;  // In the range.
+    uint64_t zero;   // Where the loop's zero lies in the tensor.
   };
 
   // False when the loop ends.
@@ -102,7 +102,7 @@ class Place {
   }
 
   const SlicePlan& plan_;
-  std::array<Level, kMaxRank> levels_;
+  std::array<Level, kMaxRank> levels_;  // Only the first are set: to clear all takes longer.
   uint64_t run_offset_bytes_ = 0;
   uint64_t used_in_run_ = 0;
 };
@@ -173,6 +173,9 @@ ChunkCursor::ChunkCursor(std::shared_ptr<const SlicePlan> plan, uint64_t begin, 
 
 ChunkCursor::Run ChunkCursor::NextRun(uint64_t max_bytes) const {
   if (remaining_bytes() == 0) return {};
+  if (plan_->is_contiguous()) {
+    return {plan_->offset_bytes() + offset_bytes_, std::min(remaining_bytes(), max_bytes)};
+  }
   const Place place(*plan_, offset_bytes_);
   const uint64_t run_bytes = plan_->run_bytes();
   const bool is_dense = place.step_bytes() == static_cast<int64_t>(run_bytes);
@@ -190,6 +193,7 @@ void ChunkCursor::Skip(uint64_t size_bytes) {
 ChunkCursor::Run ChunkCursor::Hull(uint64_t size_bytes) const {
   size_bytes = std::min(size_bytes, remaining_bytes());
   if (size_bytes == 0) return {};
+  if (plan_->is_contiguous()) return {plan_->offset_bytes() + offset_bytes_, size_bytes};
   HullFinder finder(*plan_);
   finder.Add(0, plan_->offset_bytes(), offset_bytes_, offset_bytes_ + size_bytes);
   return {finder.low(), finder.high() - finder.low()};
@@ -198,6 +202,12 @@ ChunkCursor::Run ChunkCursor::Hull(uint64_t size_bytes) const {
 void ChunkCursor::Gather(absl::Span<const std::byte> tensor, absl::Span<std::byte> destination) {
   assert(destination.size() <= remaining_bytes());
   if (destination.empty()) return;
+  if (plan_->is_contiguous()) {
+    const std::byte* const source = tensor.data() + plan_->offset_bytes() + offset_bytes_;
+    std::memcpy(destination.data(), source, destination.size());
+    offset_bytes_ += destination.size();
+    return;
+  }
   Place place(*plan_, offset_bytes_);
   offset_bytes_ += destination.size();
   const uint64_t run_bytes = plan_->run_bytes();

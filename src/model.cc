@@ -75,13 +75,29 @@ absl::Span<const uint32_t> Model::file_order() const {
   return file_order_.Get([this] { return SortedBy(/*natural=*/false); });
 }
 
-absl::StatusOr<size_t> Model::Find(absl::string_view name) const {
+absl::string_view Model::NameOf(size_t index) const {
+  const TensorRef at = ref(index);
+  return files_[at.file].header->tensor(at.entry).name;
+}
+
+absl::StatusOr<size_t> Model::Find(absl::string_view name, size_t near) const {
+  // [begin, end) begins at or behind `near` or ends there, and doubles until it must hold the name.
   size_t begin = 0;
   size_t end = num_tensors();
+  if (near < end) {
+    size_t step = 1;
+    if (NameOf(near) <= name) {
+      for (begin = near; step < end - begin && NameOf(begin + step) <= name; step *= 2)
+        begin += step;
+      end = std::min(end, begin + step);
+    } else {
+      for (end = near; step < end && NameOf(end - step) > name; step *= 2) end -= step;
+      begin = step < end ? end - step : 0;
+    }
+  }
   while (begin < end) {
     const size_t middle = begin + (end - begin) / 2;
-    const TensorRef at = ref(middle);
-    const int order = files_[at.file].header->tensor(at.entry).name.compare(name);
+    const int order = NameOf(middle).compare(name);
     if (order == 0) return middle;
     (order < 0 ? begin : end) = order < 0 ? middle + 1 : middle;
   }

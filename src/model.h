@@ -74,7 +74,10 @@ class Model {
   // alias in
   // `__metadata__`; SHARD_MISSING or FILE_INVALID where the index places the tensor in a file that
   // is not served.
-  absl::StatusOr<size_t> Find(absl::string_view name) const;
+  absl::StatusOr<size_t> Find(absl::string_view name) const { return Find(name, 0); }
+  // The same, quicker where the tensor stands near `near`, the index of any tensor: who reads many
+  // asks for neighbours.
+  absl::StatusOr<size_t> Find(absl::string_view name, size_t near) const;
 
   // The file's mapping, opened at first use and kept as long as somebody holds it or the catalog
   // does. FILE_CHANGED when the file is no longer the one whose header was parsed; FILE_INVALID,
@@ -144,6 +147,7 @@ class Model {
   void KeepMapping(size_t file, const std::shared_ptr<const ServedFile>& mapping) const;
 
   TensorRef ref(size_t index) const;
+  absl::string_view NameOf(size_t index) const;
   std::vector<uint32_t> SortedBy(bool natural) const;
   SideFiles FindSideFiles() const;
   absl::Status NotServed(const Refusal& refusal) const;

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "src/chunk_cursor.h"
+#include "src/crc32c.h"
 #include "src/safetensors_header.h"
 #include "src/slice_plan.h"
 
@@ -118,6 +119,13 @@ void Memcpy(benchmark::State& state) {
   state.SetBytesProcessed(static_cast<int64_t>(size_bytes) * state.iterations());
 }
 BENCHMARK(Memcpy)->Unit(benchmark::kMillisecond);
+
+void Crc32c(benchmark::State& state) {
+  const auto bytes = absl::MakeConstSpan(Tensor()).first(static_cast<size_t>(state.range(0)));
+  for (auto _ : state) benchmark::DoNotOptimize(ExtendCrc32c(0, bytes));
+  state.SetBytesProcessed(state.range(0) * state.iterations());
+}
+BENCHMARK(Crc32c)->Arg(4096)->Arg(64 << 10)->Arg(1 << 20);
 
 }  // namespace
 }  // namespace tensord

@@ -58,7 +58,8 @@ TEST(ChunkEncoder, PartWithEverything) {
   const std::string name(300, 'n');
   TensorPartView part;
   part.result = 300;
-  part.header = TensorHeaderView{"F8_E4M3", shape, uint64_t{1} << 40, name, 7};
+  const std::string layout = EncodeTensorLayout("F8_E4M3", shape, uint64_t{1} << 40);
+  part.header = TensorHeaderView{layout, name, 7};
   part.offset_bytes = (uint64_t{1} << 40) + 5;
   part.has_crc32c = true;
   part.error = ResultErrorView{15, 15, "the file has changed"};
@@ -82,7 +83,8 @@ TEST(ChunkEncoder, PartWithEverything) {
 
 TEST(ChunkEncoder, ScalarHeaderAndNoDataLeaveFieldsOut) {
   TensorPartView part;
-  part.header = TensorHeaderView{"F32", {}, 4, "s", 0};
+  const std::string layout = EncodeTensorLayout("F32", {}, 4);
+  part.header = TensorHeaderView{layout, "s", 0};
   v1::TensorChunk wanted;
   v1::TensorHeader& header = *wanted.add_parts()->mutable_header();
   header.set_dtype("F32");

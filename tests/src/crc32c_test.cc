@@ -1,5 +1,6 @@
 #include "src/crc32c.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <random>
 #include <string>
@@ -44,6 +45,19 @@ INSTANTIATE_TEST_SUITE_P(Crc32c, KnownVector,
                                          Vector{"Ones", std::string(32, '\xff'), 0x62A8AB43},
                                          Vector{"Ascending", Ascending(), 0x46DD794E}),
                          [](const testing::TestParamInfo<Vector>& row) { return row.param.name; });
+
+// Blocks of several sizes are passed side by side: every length around them.
+TEST(Crc32c, BothFormsAgreeOnAnyLengthAndAlignment) {
+  std::mt19937 random(8);
+  std::vector<std::byte> bytes(20'000);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  for (size_t size = 0; size < bytes.size(); size += 1 + random() % 37) {
+    const size_t begin = random() % std::min<size_t>(9, bytes.size() - size);
+    const auto part = absl::MakeConstSpan(bytes).subspan(begin, size);
+    const auto crc = static_cast<uint32_t>(random());
+    ASSERT_EQ(ExtendCrc32c(crc, part), ExtendCrc32cPortable(crc, part)) << size;
+  }
+}
 
 TEST(Crc32c, PiecesExtendToTheWholeInBothForms) {
   std::mt19937 random(7);
