@@ -32,6 +32,8 @@ struct Words {
   GetOptions get;
   PullOptions pull;
   CheckOptions check;
+  BenchOptions bench;
+  double bench_seconds = 5;
 };
 
 constexpr char kModelHelp[] = "Id or name of the model";
@@ -114,12 +116,38 @@ void AddFiles(CLI::App& app, Words& words) {
       ->type_name("");
   AddList(pull, "--include", words.pull.includes,
           "Only files whose names match this glob; repeatable", "PATTERN");
+  pull->add_flag("--restart", words.pull.restart, "Drop what an unfinished pull has left in DIR");
+
+  CLI::App* bench = AddCommand(app, "bench", "Measure throughput and latency", kBenchExamples);
+  bench->add_option("MODEL", words.bench.model, "Id or name of the model; default: the largest")
+      ->type_name("");
+  bench->add_option("TENSOR", words.bench.tensor, "Name of the tensor; default: the largest")
+      ->type_name("");
+  bench->add_option("--connections", words.bench.num_connections, "Connections to the server")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N")
+      ->capture_default_str();
+  bench->add_option("--streams", words.bench.num_streams, "Reads at once, over all connections")
+      ->check(CLI::Range(1, 256))
+      ->type_name("N")
+      ->capture_default_str();
+  bench->add_option("--seconds", words.bench_seconds, "How long each row is measured")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->type_name("S")
+      ->capture_default_str();
+  bench
+      ->add_option("--size", words.bench.read_bytes,
+                   "Bytes a large read, at most 1 GiB; default: 64 MiB")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 30))
+      ->type_name("BYTES");
 
   CLI::App* check = AddCommand(app, "check", "Validate safetensors files", kCheckExamples);
   check->add_option("PATH", words.check.paths, "Files and directories")->required()->type_name("");
 }
 
 absl::Status Finish(const CLI::App& app, Words& words) {
+  words.bench.has_tensor = app.get_subcommand("bench")->count("TENSOR") > 0;
+  words.bench.duration = absl::Seconds(words.bench_seconds);
   words.show.has_tensor = app.get_subcommand("show")->count("TENSOR") > 0;
   for (const std::string& text : words.dtypes) {
     const std::optional<Dtype> dtype = ParseDtype(text);
@@ -166,6 +194,7 @@ CommandLine Chosen(const CLI::App& app, Words words) {
   if (name == "peek") line.command = std::move(words.peek);
   if (name == "get") line.command = std::move(words.get);
   if (name == "pull") line.command = std::move(words.pull);
+  if (name == "bench") line.command = std::move(words.bench);
   if (name == "check") line.command = std::move(words.check);
   return line;
 }

@@ -1,10 +1,13 @@
 // What each command does once its words are understood.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "client/tensorctl/console.h"
 #include "client/tensorctl/exit_code.h"
 #include "client/tensorctl/session.h"
@@ -58,8 +61,21 @@ struct PullOptions {
   std::string model;
   std::string directory;
   std::vector<std::string> includes;  // Globs on file names; empty: all.
+  bool restart = false;               // Drop what an unfinished pull has left.
 };
 CommandResult RunPull(const PullOptions& options, const Session& session);
+
+// Each row measures for `duration`: large reads for throughput, reads of 4 KiB for latency.
+struct BenchOptions {
+  std::string model;  // Empty: the largest.
+  std::string tensor;
+  bool has_tensor = false;     // Else the model's largest.
+  size_t num_connections = 1;  // At most 64.
+  size_t num_streams = 1;      // Over all connections; at most 256.
+  uint64_t read_bytes = 0;     // Of the large reads. 0: 64 MiB, or the tensor where it is smaller.
+  absl::Duration duration = absl::Seconds(5);
+};
+CommandResult RunBench(const BenchOptions& options, const Session& session);
 
 // Needs no server. A line for each file as soon as it is known; directories are walked for
 // *.safetensors, in order of name, through links to files but not to directories. kFailed when any

@@ -4,6 +4,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "src/escape.h"
 #include "tensord/error_reason.h"
 
@@ -11,6 +12,10 @@ namespace tensord::ctl {
 namespace {
 
 constexpr absl::string_view kUsageUrl = "tensorctl/usage";
+
+// The server speaks of fields, which have other names on our command line.
+constexpr absl::string_view kWireAdvice = "set multiple, padded_size or allow_uneven";
+constexpr absl::string_view kOurAdvice = "add ,multiple=M or ,padded=P or ,uneven to --shard";
 
 }  // namespace
 
@@ -48,6 +53,9 @@ std::string CleanMessage(absl::string_view message) {
 
 std::string ErrorText(const absl::Status& status) {
   std::string message = CleanMessage(status.message());
+  if (ReasonOf(status) == ErrorReason::kUnevenShard) {
+    absl::StrReplaceAll({{kWireAdvice, kOurAdvice}}, &message);
+  }
   if (status.GetPayload(kUsageUrl)) return message;
   return absl::StrCat(ErrorName(status), ": ", message);
 }

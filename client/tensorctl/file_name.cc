@@ -12,9 +12,9 @@ absl::Status CheckFileName(absl::string_view name) {
     ok = ok && !part.empty() && part != "." && part != "..";
   }
   if (ok) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrCat("the server names a file ", Quote(name),
-                   ", which would lead out of the directory; nothing written"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("the model has a file ", Quote(name),
+                   ", which would be written outside of the directory; nothing written"));
 }
 
 }  // namespace tensord::ctl

@@ -7,7 +7,7 @@
 namespace tensord::ctl {
 
 // OK when `name` leads to a file below the directory it is appended to: relative, no empty, "." or
-// ".." part, no NUL. Else DATA_LOSS naming it, because no honest server sends such a name.
+// ".." part, no NUL. Else FAILED_PRECONDITION naming it: a model's index may name such a file.
 absl::Status CheckFileName(absl::string_view name);
 
 }  // namespace tensord::ctl

@@ -67,11 +67,28 @@ inline constexpr char kGetExamples[] =
 inline constexpr char kPullExamples[] =
     "Files appear under their names when they are complete, before that as FILE.partial. A digest "
     "that\n"
-    "a Hugging Face cache knows is checked.\n"
+    "a Hugging Face cache knows is checked. A pull that ended early, killed or without a server, "
+    "goes on\n"
+    "where it was when the same command is run again; DIR/.tensorctl-pull.json remembers what it "
+    "has.\n"
+    "If the model was replaced in between, that is an error: --restart drops what there is.\n"
     "\n"
     "Examples:\n"
     "  tensorctl pull gpt2 ./gpt2\n"
-    "  tensorctl pull gpt2 ./gpt2 --include '*.json' --include 'model-00001-*'";
+    "  tensorctl pull gpt2 ./gpt2 --include '*.json' --include 'model-00001-*'\n"
+    "  tensorctl pull gpt2 ./gpt2 --restart";
+
+inline constexpr char kBenchExamples[] =
+    "Reads into memory and throws it away: large reads for the rate, then reads of 4 KiB, one at a "
+    "time\n"
+    "and with --streams at once, for the latency. Each row takes --seconds. The memory needed is "
+    "--size\n"
+    "for each of --streams. What was read once comes out of the server's page cache.\n"
+    "\n"
+    "Examples:\n"
+    "  tensorctl bench\n"
+    "  tensorctl bench gpt2 wte.weight --streams 8 --connections 2\n"
+    "  tensorctl bench --seconds 30 --size 1048576 --json | jq .loads";
 
 inline constexpr char kCheckExamples[] =
     "Needs no server. One line each: `PATH: OK` or `PATH: ErrorVariant: reason`; exit code 1 if "

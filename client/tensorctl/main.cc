@@ -28,6 +28,7 @@ CommandResult Run(const ShowOptions& options, const Session& s) { return RunShow
 CommandResult Run(const PeekOptions& options, const Session& s) { return RunPeek(options, s); }
 CommandResult Run(const GetOptions& options, const Session& s) { return RunGet(options, s); }
 CommandResult Run(const PullOptions& options, const Session& s) { return RunPull(options, s); }
+CommandResult Run(const BenchOptions& options, const Session& s) { return RunBench(options, s); }
 
 CommandResult Run(const CommandLine& line, const Console& console) {
   return std::visit(

@@ -1,6 +1,7 @@
 #include "client/tensorctl/npy_writer.h"
 
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,8 @@ namespace {
 
 constexpr size_t kAlignment = 64;        // numpy's ARRAY_ALIGN.
 constexpr size_t kMaxVersion1 = 0xffff;  // Version 1.0 has two bytes for the length, 2.0 four.
+
+constexpr uint64_t kMaxExtent = INT64_MAX;  // Its extents are signed.
 
 // numpy's array-protocol string; empty for a dtype that numpy lacks.
 absl::string_view Descr(Dtype dtype) {
@@ -67,6 +70,12 @@ absl::StatusOr<std::string> NpyHeader(Dtype dtype, absl::Span<const uint64_t> sh
         absl::StrCat("numpy has no dtype ", DtypeName(dtype),
                      ", so it cannot be written as .npy; use -o FILE.safetensors, or "
                      "-o FILE.bin for the raw bytes"));
+  }
+  for (const uint64_t extent : shape) {
+    if (extent <= kMaxExtent) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("numpy has no arrays of extent ", extent,
+                     ", so it cannot be written as .npy; use -o FILE.safetensors"));
   }
   std::string dict = absl::StrCat("{'descr': '", descr,
                                   "', 'fortran_order': False, 'shape': ", Tuple(shape), ", }");

@@ -5,9 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "src/escape.h"
@@ -16,7 +18,7 @@
 namespace tensord::ctl {
 namespace {
 
-std::string PartialPath(const std::string& path) { return path + ".partial"; }
+constexpr size_t kReadBytes = 1 << 20;
 
 absl::Status SystemError(absl::string_view what, absl::string_view path) {
   return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", Quote(path)));
@@ -46,7 +48,21 @@ absl::Status Lock(int fd, const std::string& path) {
 
 }  // namespace
 
+std::string PartialPath(const std::string& path) { return path + ".partial"; }
+
 absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path) {
+  TENSORD_ASSIGN_OR_RETURN(OutputFile file, Open(path, /*is_kept=*/false));
+  TENSORD_RETURN_IF_ERROR(file.Clear());
+  return file;
+}
+
+absl::StatusOr<OutputFile> OutputFile::Resume(const std::string& path) {
+  TENSORD_ASSIGN_OR_RETURN(OutputFile file, Open(path, /*is_kept=*/true));
+  if (lseek(file.fd_, 0, SEEK_END) < 0) return SystemError("seek in", PartialPath(path));
+  return file;
+}
+
+absl::StatusOr<OutputFile> OutputFile::Open(const std::string& path, bool is_kept) {
   TENSORD_RETURN_IF_ERROR(CheckTarget(path));
   const std::string partial = PartialPath(path);
   const int fd =
@@ -54,23 +70,50 @@ absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path) {
   if (fd < 0) return SystemError("create", partial);
   absl::Status status = CheckTarget(partial);
   if (status.ok()) status = Lock(fd, partial);
-  if (status.ok() && ftruncate(fd, 0) != 0) status = SystemError("truncate", partial);
   if (!status.ok()) {
     close(fd);
     return status;
   }
-  return OutputFile(path, fd);
+  return OutputFile(path, fd, is_kept);
 }
 
-OutputFile::OutputFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+OutputFile::OutputFile(std::string path, int fd, bool is_kept)
+    : path_(std::move(path)), is_kept_(is_kept), fd_(fd) {}
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+    : path_(std::move(other.path_)), is_kept_(other.is_kept_), fd_(std::exchange(other.fd_, -1)) {}
 
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
-  unlink(PartialPath(path_).c_str());
+  if (!is_kept_) unlink(PartialPath(path_).c_str());
   close(fd_);
+}
+
+absl::StatusOr<uint64_t> OutputFile::Size() const {
+  struct stat now = {};
+  if (fstat(fd_, &now) != 0) return SystemError("look at", PartialPath(path_));
+  return static_cast<uint64_t>(now.st_size);
+}
+
+absl::Status OutputFile::ReadBack(uint64_t size_bytes,
+                                  absl::FunctionRef<void(absl::string_view bytes)> take) const {
+  std::vector<char> buffer(kReadBytes);
+  for (uint64_t offset = 0; offset < size_bytes;) {
+    const size_t wanted = std::min<uint64_t>(buffer.size(), size_bytes - offset);
+    const ssize_t got = pread(fd_, buffer.data(), wanted, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return SystemError("read", PartialPath(path_));
+    take(absl::string_view(buffer.data(), static_cast<size_t>(got)));
+    offset += static_cast<uint64_t>(got);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OutputFile::Clear() {
+  if (ftruncate(fd_, 0) != 0 || lseek(fd_, 0, SEEK_SET) < 0) {
+    return SystemError("truncate", PartialPath(path_));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status OutputFile::Write(absl::string_view bytes) { return WriteAll(fd_, bytes, path_); }

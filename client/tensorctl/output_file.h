@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -19,6 +20,10 @@ class OutputFile {
   // is something else than a regular file; ABORTED where another process writes it.
   static absl::StatusOr<OutputFile> Create(const std::string& path);
 
+  // The same, but keeps what a partial file holds, to be written on behind it; and without Commit
+  // the partial file stays.
+  static absl::StatusOr<OutputFile> Resume(const std::string& path);
+
   ~OutputFile();
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
@@ -27,12 +32,23 @@ class OutputFile {
 
   absl::Status Commit();
 
+  // Of a resumed file: how much it holds, the first bytes of it, and a way to begin anew.
+  absl::StatusOr<uint64_t> Size() const;
+  absl::Status ReadBack(uint64_t size_bytes,
+                        absl::FunctionRef<void(absl::string_view bytes)> take) const;
+  absl::Status Clear();
+
  private:
-  OutputFile(std::string path, int fd);
+  OutputFile(std::string path, int fd, bool is_kept);
+  static absl::StatusOr<OutputFile> Open(const std::string& path, bool is_kept);
 
   std::string path_;
+  bool is_kept_;
   int fd_;  // -1: moved from, or committed.
 };
+
+// Where the bytes of PATH are until it is complete.
+std::string PartialPath(const std::string& path);
 
 // Writes all of `bytes`; `name` is what an error calls `fd`.
 absl::Status WriteAll(int fd, absl::string_view bytes, absl::string_view name);

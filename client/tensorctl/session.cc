@@ -13,23 +13,41 @@ namespace {
 // A person waits: long enough for a slow network, not for a server that is still to be started.
 constexpr absl::Duration kConnectTimeout = absl::Seconds(2);
 
+// A server that is restarted comes back within this.
+constexpr absl::Duration kRestartTimeout = absl::Seconds(30);
+
+ClientOptions WithTimeout(absl::Duration connect_timeout) {
+  ClientOptions options;
+  options.connect_timeout = connect_timeout;
+  return options;
+}
+
 }  // namespace
 
 absl::StatusOr<Session> Session::Open(const GlobalOptions& options, const Console& console) {
-  ClientOptions client_options;
-  client_options.connect_timeout = kConnectTimeout;
-  auto client = Client::Connect(options.server, client_options);
+  auto client = Client::Connect(options.server, WithTimeout(kConnectTimeout));
   if (!client.ok()) {
     return UsageError(
         absl::StrCat("--server ", Quote(options.server), ": ", client.status().message()));
   }
   CallOptions call;
   if (options.timeout < absl::InfiniteDuration()) call.deadline = absl::Now() + options.timeout;
-  return Session(*std::move(client), console, std::move(call));
+  return Session(options.server, *std::move(client), console, std::move(call));
 }
 
-Session::Session(Client client, const Console& console, CallOptions call)
-    : client_(std::move(client)), console_(console), call_(std::move(call)) {}
+absl::StatusOr<Client> Session::ConnectPatiently() const {
+  return Client::Connect(server_, WithTimeout(kRestartTimeout));
+}
+
+absl::StatusOr<Client> Session::ConnectAnew() const {
+  return Client::Connect(server_, WithTimeout(kConnectTimeout));
+}
+
+Session::Session(std::string server, Client client, const Console& console, CallOptions call)
+    : server_(std::move(server)),
+      client_(std::move(client)),
+      console_(console),
+      call_(std::move(call)) {}
 
 absl::StatusOr<CallOptions> Session::Pin(const std::string& model) const {
   MetadataOptions little;  // Only the version is wanted, so as little metadata as can be asked for.

@@ -24,6 +24,11 @@ class Session {
   static absl::StatusOr<Session> Open(const GlobalOptions& options, const Console& console);
 
   const Client& client() const { return client_; }
+
+  // The same server for work that goes on while it restarts: waits longer for a connection.
+  absl::StatusOr<Client> ConnectPatiently() const;
+  // The same server over a connection of its own.
+  absl::StatusOr<Client> ConnectAnew() const;
   const Console& console() const { return console_; }
   const CallOptions& call() const { return call_; }
 
@@ -31,8 +36,9 @@ class Session {
   absl::StatusOr<CallOptions> Pin(const std::string& model) const;
 
  private:
-  Session(Client client, const Console& console, CallOptions call);
+  Session(std::string server, Client client, const Console& console, CallOptions call);
 
+  std::string server_;
   Client client_;
   Console console_;
   CallOptions call_;

@@ -278,6 +278,18 @@ def test_pull_reproduces_files(tool, store, tmp_path, model):
         assert digests[0] == digests[1]
 
 
+def test_bench_measures(tool):
+    report = json.loads(tool.text("bench", "large", "--seconds", "0.2", "--streams", "2", "--connections", "2", "--json"))
+    assert report["model"] == "large" and report["tensor"] == "t" and report["connections"] == 2
+    assert [(row["load"], row["streams"]) for row in report["loads"]] == [("throughput", 2), ("latency", 1), ("latency", 2)]
+    for row in report["loads"]:
+        assert row["reads"] > 0 and row["bytes_per_second"] > 0
+        assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
+    assert "GB/s" in tool.text("bench", "--seconds", "0.1")
+    fails(tool.run("bench", "plain", "empty"), 1, "TENSOR_NOT_FOUND", "no data")
+    fails(tool.run("bench", "--streams", "257"), 2, "--streams")
+
+
 def test_pull_includes_what_is_asked_for(tool, tmp_path):
     report = json.loads(tool.text("pull", "sharded", tmp_path, "--include", "*.json", "--include", "*-00002-*", "--json"))
     assert sorted(os.listdir(tmp_path)) == ["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"]
@@ -399,7 +411,7 @@ def test_a_mute_server_is_exit_code_4(ctl):
         fails(ctl(f"127.0.0.1:{mute.getsockname()[1]}").run("models", "--timeout", "500ms"), 4, "DEADLINE_EXCEEDED")
 
 
-@pytest.mark.parametrize("command", ["models", "ls", "show", "peek", "get", "pull", "check"])
+@pytest.mark.parametrize("command", ["models", "ls", "show", "peek", "get", "pull", "check", "bench"])
 def test_help_has_examples(tool, command):
     assert command in tool.text("--help")
     text = tool.text(command, "--help")

@@ -1,8 +1,10 @@
 #include "client/tensorctl/exit_code.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "src/error.h"
+#include "src/slice_plan.h"
 
 namespace tensord::ctl {
 namespace {
@@ -33,6 +35,12 @@ TEST(ErrorText, PrintsNoControlByteThatAServerSent) {
 
 TEST(ErrorText, EscapesWhatIsEscapedAlreadyOnlyOnce) {
   EXPECT_EQ(ErrorText(absl::InternalError("a\\x1b \\")), "INTERNAL: a\\x1b \\");
+}
+
+TEST(ErrorText, SpeaksOfShardsInWordsOfTheCommandLine) {
+  const Slice slice{{Shard{0, 3}}, {}};
+  const absl::Status status = SlicePlan::Create(Dtype::kU8, {4}, slice).status();
+  EXPECT_THAT(ErrorText(status), testing::HasSubstr("add ,multiple=M or ,padded=P or ,uneven to"));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ class FileNameTest : public testing::TestWithParam<NameRow> {};
 TEST_P(FileNameTest, StaysBelowItsDirectory) {
   const absl::Status status = CheckFileName(GetParam().name);
   EXPECT_EQ(status.ok(), GetParam().ok) << status;
-  EXPECT_EQ(status.code(), GetParam().ok ? absl::StatusCode::kOk : absl::StatusCode::kDataLoss);
+  EXPECT_EQ(status.code(),
+            GetParam().ok ? absl::StatusCode::kOk : absl::StatusCode::kFailedPrecondition);
 }
 
 INSTANTIATE_TEST_SUITE_P(

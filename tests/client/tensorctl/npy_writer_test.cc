@@ -110,5 +110,12 @@ TEST(NpyHeader, LengthIsRightAroundTheLimitOfVersion1) {
   }
 }
 
+TEST(NpyHeader, RefusesExtentsThatNumpyLacks) {
+  const uint64_t largest = INT64_MAX;
+  EXPECT_TRUE(NpyHeader(Dtype::kU8, {largest, 0}).ok());
+  EXPECT_EQ(NpyHeader(Dtype::kU8, {largest + 1, 0}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace tensord::ctl
