@@ -3,7 +3,8 @@
 A round runs every measure of a group once, in turn; a round in which other processes took more than 0.35 core is dropped
 and repeated, up to twice as many rounds as wanted. Ratios are of medians over the kept rounds. The spread of a row is how
 far its middle 80% lie apart, relative to the median; where that of the group's raw row exceeds 20%, or too few rounds
-were quiet, the verdict is INCONCLUSIVE.
+were quiet, the verdict is INCONCLUSIVE. --quick takes the rounds as they come and marks its verdicts so; there only the raw
+row's spread makes one INCONCLUSIVE.
 """
 import argparse
 import json
@@ -20,7 +21,7 @@ from workbench import ROOT, NotMeasured, OthersWatch, Workbench
 ROUNDS, QUICK_ROUNDS = 9, 3
 QUIET_CORES = 0.35
 MAX_RAW_SPREAD = 0.20
-QUICK_SECONDS = 150  # Below the 3 minutes that --quick promises; a group's last round may overrun its share.
+QUICK_SECONDS = 130  # Below the 3 minutes that --quick promises; start-up, and the rounds that overrun a share, come on top.
 WIDTHS = (58, 18, 18, 8, 8)
 
 
@@ -70,7 +71,7 @@ def run_group(workbench, group, options, seconds):
         except (NotMeasured, RuntimeError, FileNotFoundError) as error:
             reason = str(error).strip().replace("\n", " ")
     wanted = min(options.rounds, group.rounds or options.rounds)
-    report["rows"] = [judge(row, group, report["rounds"], wanted, reason) for row in group.rows]
+    report["rows"] = [judge(row, group, report["rounds"], wanted, reason, options.quick) for row in group.rows]
     return report
 
 
@@ -118,13 +119,13 @@ def spread_of(values):
     return (middle[-1] - middle[0]) / statistics.median(ordered)
 
 
-def judge(row, group, rounds, wanted, reason):
-    """What the table shows of a row. Rounds that were not kept count only where too few were."""
+def judge(row, group, rounds, wanted, reason, quick):
+    """What the table shows of a row. Rounds that were not kept count only where too few were, and in a quick run."""
     out = {"title": row.title, "goal": row.goal, "unit": row.figure.unit, "digits": row.figure.digits}
     if reason is not None:
         return out | {"verdict": "NOT MEASURED", "reason": reason}
     kept = [one for one in rounds if one["kept"]]
-    used = kept if len(kept) >= wanted else rounds
+    used = kept if len(kept) >= wanted and not quick else rounds
     ours = [row.figure.of(one["results"][row.ours]) for one in used]
     value = out["ours"] = statistics.median(ours)
     out["rounds"], out["kept"], out["spread"] = len(rounds), len(kept), spread_of(ours)
@@ -136,9 +137,9 @@ def judge(row, group, rounds, wanted, reason):
         out["raw_spread"] = spread_of([RATE.of(one["results"][group.raw]) for one in used])
         if out["raw_spread"] > MAX_RAW_SPREAD:
             doubts.append(f"raw spreads {out['raw_spread']:.0%}")
-    if group.timed and len(kept) < wanted:
+    if group.timed and len(kept) < wanted and not quick:
         doubts.append(f"{len(kept)} of {len(rounds)} rounds were quiet, wanted {wanted}")
-    return out | verdict(row.goal, value, doubts)
+    return out | verdict(row.goal, value, doubts) | {"quick": quick}
 
 
 def verdict(goal, value, doubts):
@@ -182,7 +183,7 @@ def print_row(row):
         return f"{row[key]:.{row['digits']}f} {row['unit']}" if key in row else "-"
     ratio = f"{row['ratio']:.2f}" if "ratio" in row else "-"
     goal = row["goal"]
-    seen = f" (saw {row['seen']})" if "seen" in row else ""
+    seen = f" (saw {row['seen']})" if "seen" in row else " (quick)" if row.get("quick") and row["verdict"] else ""
     why = f": {row['reason']}" if row["reason"] else ""
     cells = (row["title"], figure("ours"), figure("yardstick"), ratio, goal)
     print("".join(f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS)) + row["verdict"] + seen + why, flush=True)
