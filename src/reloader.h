@@ -21,7 +21,7 @@ namespace tensord {
 
 struct ReloaderOptions {
   // From the end of a scan to the next one though nothing is heard; 0: none. Scans that take long
-  // come more seldom, so that they cost a fiftieth of one processor at most.
+  // come more seldom, so that they cost a twentieth of one processor at most.
   std::chrono::milliseconds rescan_interval = std::chrono::seconds(10);
   size_t max_watches = kMaxWatches;
 };
@@ -86,10 +86,11 @@ class Reloader {
   void Wake(uint32_t wish);
   void Run();
   void Scan();
-  void Publish(ReloadReport report, Clock::time_point begin);
+  void Publish(ReloadReport report, Clock::time_point begin, Clock::duration cpu_begin);
   void Settle();
   void WaitUntil(Clock::time_point when, uint32_t enough);
   Clock::time_point NextScan() const;
+  Clock::duration Pause(int per_scan) const;
   bool Wants(uint32_t wishes) const { return (wishes_ & wishes) != 0; }
 
   const ReloaderOptions options_;
@@ -103,6 +104,7 @@ class Reloader {
   // Of the scanning thread.
   Clock::time_point last_scan_end_;
   Clock::duration last_scan_took_{};
+  Clock::duration last_scan_cpu_{};  // Of it, what this thread worked.
 
   std::thread thread_;
 };
