@@ -50,12 +50,13 @@ std::string Pattern(uint64_t size, uint64_t seed) {
   return bytes;
 }
 
-// gRPC takes up to ten seconds to shut down when its last user goes while a poller sleeps; here it
-// lives as long as the process.
-[[maybe_unused]] const bool kGrpcLives = (grpc_init(), true);
-
 class ResumeTest : public ::testing::Test {
  protected:
+  // gRPC takes up to ten seconds to shut down when its last user goes while a poller sleeps; here
+  // it lives as long as the process. Never before main: linked statically, gRPC has globals of its
+  // own that are not constructed yet.
+  static void SetUpTestSuite() { grpc_init(); }
+
   ResumeTest() : seed_(std::random_device{}()), random_(seed_) {
     RecordProperty("seed", static_cast<int>(seed_));
     std::cout << "seed " << seed_ << std::endl;

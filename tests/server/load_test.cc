@@ -353,9 +353,13 @@ class QueuedCall : public grpc::ClientReadReactor<v1::TensorChunk> {
   void OnReadDone(bool ok) override {
     if (ok) StartRead(&chunk_);
   }
+  // Counted only when nothing is held any more: the last user of a channel must not be one of
+  // gRPC's own threads, because with the channel end those threads, and each would wait for itself.
   void OnDone(const grpc::Status& status) override {
-    tally_.Add(status);
+    Tally& tally = tally_;
+    const grpc::Status ended = status;
     delete this;
+    tally.Add(ended);
   }
 
  private:
