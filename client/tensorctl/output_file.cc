@@ -85,7 +85,9 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
 
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
-  if (!is_kept_) unlink(PartialPath(path_).c_str());
+  struct stat now = {};
+  const bool is_empty = fstat(fd_, &now) == 0 && now.st_size == 0;
+  if (!is_kept_ || is_empty) unlink(PartialPath(path_).c_str());
   close(fd_);
 }
 

@@ -21,7 +21,7 @@ class OutputFile {
   static absl::StatusOr<OutputFile> Create(const std::string& path);
 
   // The same, but keeps what a partial file holds, to be written on behind it; and without Commit
-  // the partial file stays.
+  // the partial file stays, unless it is empty.
   static absl::StatusOr<OutputFile> Resume(const std::string& path);
 
   ~OutputFile();
