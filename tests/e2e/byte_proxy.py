@@ -22,7 +22,8 @@ class Treatment:
 
 class ByteProxy:
     """Listens on a free port of the loopback; `address` is a gRPC target. `treat()` is asked for each connection's Treatment.
-    `target` may be set anew, for connections that come after. Ends with `close`."""
+    `target` may be set anew, for connections that come after. `carried`: the server's bytes that went through. Ends with
+    `close`."""
 
     def __init__(self, target, treat):
         self.target, self._treat = target, treat
@@ -30,7 +31,7 @@ class ByteProxy:
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
-        self.connections = 0
+        self.connections = self.carried = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self):
@@ -79,9 +80,13 @@ class ByteProxy:
                     return
                 passed += len(data)
                 sink.sendall(data)
+                if treatment:
+                    with self._lock:
+                        self.carried += len(data)
             sink.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # The other direction closed it.
+        except OSError:  # One side is gone, or the other direction closed both.
+            _reset(source)
+            _reset(sink)
 
     def _mistreat(self, kind, server, client):
         if kind == "stall":

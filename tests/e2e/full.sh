@@ -18,7 +18,7 @@ for need in build/venv/bin/pytest build/release/bin/tensord build/release/tests/
   [ -e $need ] || fail "$need is missing: run tests/run.sh release first"
 done
 missing=()
-for package in fuse3 libfuse3-dev pkg-config gcc libc6-dev nftables iproute2 util-linux; do
+for package in e2fsprogs fuse3 libfuse3-dev pkg-config gcc libc6-dev nftables iproute2 util-linux; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -32,8 +32,8 @@ mkdir -p build/e2e
 gcc -O2 -Wall -Wextra -Werror -o build/e2e/failing_fs tests/e2e/full/failing_fs.c $(pkg-config --cflags --libs fuse3)
 
 pytest=(build/venv/bin/pytest -q -o 'python_files=full_*.py')
-echo "== a file system that fails, a memory limit"
-"${pytest[@]}" tests/e2e/full/full_fuse.py tests/e2e/full/full_memory.py
+echo "== a file system that fails, a memory limit, another device"
+"${pytest[@]}" tests/e2e/full/full_fuse.py tests/e2e/full/full_memory.py tests/e2e/full/full_remount.py
 for percent in 1 5; do
   echo "== $percent % of all packets lost"
   unshare -n bash -euc '
