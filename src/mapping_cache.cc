@@ -43,9 +43,9 @@ void MappingCache::Release(const ServedFile* mapping) {
   entries_.erase(it);
 }
 
-bool MappingCache::HasRoomAhead() const {
+bool MappingCache::HasRoomAhead(size_t num_waiting) const {
   MutexLock lock(mutex_);
-  return kept_.size() < capacity_ / 2;
+  return kept_.size() + num_waiting < capacity_ / 2;
 }
 
 size_t MappingCache::size() const {

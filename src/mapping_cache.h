@@ -27,8 +27,9 @@ class MappingCache {
   // An owner is gone; with the last one the mapping goes, so that a deleted file's space is freed.
   void Release(const ServedFile* mapping);
 
-  // Whether mappings that nobody has asked for yet may be kept: they take half of the room at most.
-  bool HasRoomAhead() const;
+  // Whether another mapping that nobody has asked for yet may be kept, where `num_waiting` are to
+  // be kept before it: they take half of the room at most.
+  bool HasRoomAhead(size_t num_waiting) const;
 
   size_t size() const;
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <map>
@@ -53,12 +54,13 @@ class PartsReader {
   // Each thread writes a part of its own.
   void ReadPart(size_t index);
   bool TakeKnown(ModelPart& part) const;
-  absl::StatusOr<SafetensorsFile> ReadHeader(ModelPart& part) const;
+  absl::StatusOr<SafetensorsFile> ReadHeader(ModelPart& part);
   void Settle(ModelPart& part) const;
   void LookAgainAtYoungFiles();
 
   const ModelSource& source_;
   ModelParts result_;
+  std::atomic<size_t> num_mapped_ = 0;  // Of parts, the cache knows nothing of them yet.
 };
 
 void PartsReader::ListParts() {
@@ -145,15 +147,18 @@ bool PartsReader::TakeKnown(ModelPart& part) const {
 
 // The mapping is of the same open file: what is promised now can be sent though the file is
 // replaced before anybody asks for it.
-absl::StatusOr<SafetensorsFile> PartsReader::ReadHeader(ModelPart& part) const {
+absl::StatusOr<SafetensorsFile> PartsReader::ReadHeader(ModelPart& part) {
   if (source_.num_headers_read != nullptr) ++*source_.num_headers_read;
   part.mapping = nullptr;
   TENSORD_ASSIGN_OR_RETURN(OwnedFd fd, source_.root->OpenFile(part.real_path));
   absl::StatusOr<SafetensorsFile> file = ReadSafetensorsFile(fd.get());
-  if (!file.ok() || !source_.mappings->HasRoomAhead()) return file;
+  if (!file.ok() || !source_.mappings->HasRoomAhead(num_mapped_)) return file;
   absl::StatusOr<std::shared_ptr<const ServedFile>> mapping =
       ServedFile::Open(std::move(fd), ReadMode::kMmap);
-  if (mapping.ok() && (*mapping)->identity() == file->identity) part.mapping = *std::move(mapping);
+  if (mapping.ok() && (*mapping)->identity() == file->identity) {
+    part.mapping = *std::move(mapping);
+    ++num_mapped_;
+  }
   return file;
 }
 

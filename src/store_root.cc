@@ -45,8 +45,14 @@ absl::Status OpenError(int error) {
       return MakeError(ErrorReason::kFileInvalid, "was replaced by a symlink since the scan");
     case EXDEV:
       return MakeError(ErrorReason::kFileInvalid, "leads out of the store");
+    // The file may be sound: what the system lacks now it has again later.
     case EIO:
-      return MakeError(ErrorReason::kReadError, "cannot be opened: input/output error");
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ESTALE:
+      return MakeError(ErrorReason::kReadError,
+                       absl::StrCat("cannot be opened: ", ErrnoText(error)));
     default:
       return MakeError(ErrorReason::kFileInvalid,
                        absl::StrCat("cannot be opened: ", ErrnoText(error)));

@@ -1,6 +1,8 @@
 """A store that changes while it is served: by inotify, by time, by SIGHUP; and what that costs."""
+import json
 import os
 import random
+import resource
 import shutil
 import signal
 import threading
@@ -14,12 +16,14 @@ from fault_rounds import SEED, counts
 from processes import anon_bytes, num_fds, num_mappings, num_threads, wait_until
 from reading import Background, judge, open_channel, read, reason_of
 from stores import write_raw
-from wire import list_all_models, pb, rpc
+from wire import collect, list_all_models, pb, rpc
 from words import Model, Truth
 
 SECONDS = float(os.environ.get("TENSORD_LIVE_SECONDS", "10"))  # Of replacing under load; OPERATIONS' promise is for 60.
 RELOADS = int(os.environ.get("TENSORD_RELOADS", "1000"))
 SWAPS = 1000
+ADAPTERS = int(os.environ.get("TENSORD_ADAPTERS", "3000"))  # The promise is for 50,000.
+SHARDS = 1433
 ONLY_INOTIFY = ("--rescan-interval", "0")
 SMALL = {"small": (64, 8)}
 
@@ -304,16 +308,38 @@ def test_a_thousand_reloads_under_load_leak_nothing(server, store, connect):
 
 
 def test_small_budgets_serve_many_adapters(server, store, connect):
-    """Three thousand adapters through 64 descriptors and a megabyte of headers."""
-    for i in range(3000):
-        write_raw(store / f"{i // 100:02}" / f"a{i % 100:02}.safetensors", {"w": ("U8", (4,), b"%04d" % i)}, pad=False)
+    """Through 64 descriptors and a megabyte of headers."""
+    for i in range(ADAPTERS):
+        write_raw(store / f"{i // 100:03}" / f"a{i % 100:02}.safetensors", {"w": ("U8", (5,), b"%05d" % i)}, pad=False)
     running = server(store, "--index-memory", "1MiB", "--max-open-files", "64", *ONLY_INOTIFY)
-    stub, fds = connect(running), num_fds(running.pid)
+    stub, fds, anon = connect(running), num_fds(running.pid), anon_bytes(running.pid)
     assert fds < 64 + 64
-    for i in random.Random(SEED).sample(range(3000), 600):
-        outcome = read(stub, f"{i // 100:02}/a{i % 100:02}", "w")
-        assert outcome.ok and bytes(outcome.data) == b"%04d" % i, str(outcome)
+    for i in random.Random(SEED).sample(range(ADAPTERS), max(600, ADAPTERS // 10)):
+        outcome = read(stub, f"{i // 100:03}/a{i % 100:02}", "w")
+        assert outcome.ok and bytes(outcome.data) == b"%05d" % i, str(outcome)
     assert num_mappings(running.pid, str(store)) <= 64
+    assert num_fds(running.pid) <= fds + 64 + 8
+    assert anon_bytes(running.pid) - anon <= 16 << 20
+    counts["an adapter beyond the budgets"] += ADAPTERS
+
+
+def test_a_checkpoint_of_1433_shards_needs_few_descriptors(server, store, connect):
+    """With fewer of them than shards."""
+    names = [f"model-{shard + 1:05}-of-{SHARDS:05}.safetensors" for shard in range(SHARDS)]
+    for shard, name in enumerate(names):
+        write_raw(store / "big" / name, {f"w{shard}": ("U8", (5,), b"%05d" % shard)}, pad=False)
+    (store / "big" / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {f"w{shard}": name for shard, name in enumerate(names)}}))
+    limit = (256, 256)
+    running = server(store, *ONLY_INOTIFY, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit))
+    stub, fds, read_so_far = connect(running), num_fds(running.pid), set()
+    assert states(stub) == {"big/model": pb.MODEL_STATE_READY}
+    for first in range(0, SHARDS, 50):
+        wanted = [pb.Selection(tensor=f"w{shard}") for shard in range(first, min(first + 50, SHARDS))]
+        _, results = collect(stub.GetTensors(pb.GetTensorsRequest(model="big", selections=wanted)))
+        read_so_far |= {(result.tensor, bytes(result.data)) for result in results.values()}
+    assert read_so_far == {(f"w{shard}", b"%05d" % shard) for shard in range(SHARDS)}
+    wait_until(lambda: num_mappings(running.pid, str(store)) <= 64, "a quarter of the descriptors is kept")
     assert num_fds(running.pid) <= fds + 64 + 8
 
 

@@ -1,6 +1,7 @@
 // Catalog::Reload: what a store's changes do to its models, and what they cost.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,20 @@ size_t CountDescriptors() {
   const fs::directory_iterator all("/proc/self/fd");
   return static_cast<size_t>(std::distance(begin(all), end(all)));
 }
+
+// No descriptor from `first` on can be had while it lives.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(rlim_t first) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit lower{first, before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &lower);
+  }
+  ~DescriptorLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_ = {};
+};
 
 // Of safetensors files.
 size_t CountMappings() {
@@ -426,8 +441,12 @@ TEST_F(ReloadTest, CheckpointOf1433ShardsNeedsNoMoreDescriptorsThanAllowed) {
   CatalogOptions options;
   options.max_open_files = kBudget;
   const size_t descriptors = CountDescriptors();
-  Load(options);
+  {
+    const DescriptorLimit limit(descriptors + kBudget + 32);
+    Load(options);
+  }
   const auto model = Find("m");
+  ASSERT_EQ(model->state(), ModelState::kReady);
   ASSERT_EQ(model->num_tensors(), kShards);
   for (size_t i = 0; i < kShards; ++i) {
     const auto mapping = model->Map(model->tensor(i).file);
@@ -438,6 +457,20 @@ TEST_F(ReloadTest, CheckpointOf1433ShardsNeedsNoMoreDescriptorsThanAllowed) {
     }
   }
   EXPECT_EQ(catalog_->num_open_files(), kBudget);
+}
+
+TEST_F(ReloadTest, FileThatDescriptorsLackedForIsReadAgain) {
+  Write("m/model-1-of-2.safetensors", "s");
+  Write("m/model-2-of-2.safetensors", "t");
+  Load();
+  {
+    const DescriptorLimit none(0);
+    const auto shard = Find("m/model-1-of-2.safetensors");  // Alone, so not read yet.
+    ASSERT_EQ(shard->state(), ModelState::kInvalid);
+    EXPECT_EQ(shard->problems().front().reason, ErrorReason::kReadError);
+  }
+  Reload();
+  EXPECT_EQ(Find("m/model-1-of-2.safetensors")->state(), ModelState::kReady);
 }
 
 TEST_F(ReloadTest, ManyAdaptersStayWithinBothBudgets) {
