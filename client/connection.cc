@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -40,6 +41,15 @@ constexpr absl::Duration kCancellationPoll = absl::Milliseconds(20);
 // How long to wait for gRPC's reason why there is no connection; it knows it already, if at all.
 constexpr absl::Duration kExplanationTimeout = absl::Milliseconds(200);
 
+// How long a server that is there may take to answer a ping.
+constexpr absl::Duration kLongestPing = absl::Seconds(20);
+constexpr absl::Duration kShortestKeepalive = absl::Seconds(1);
+
+int ToMilliseconds(absl::Duration duration) {
+  return static_cast<int>(
+      std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
+}
+
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
                                            const ClientOptions& options) {
   grpc::ChannelArguments arguments;
@@ -53,6 +63,11 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kReceiveWindowBytes);
+  // A host that is gone sends no reset: without pings a read would wait for it for ever.
+  const absl::Duration interval = options.keepalive_interval;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, ToMilliseconds(interval));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ToMilliseconds(std::min(interval, kLongestPing)));
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // We only receive: no limit.
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
@@ -79,6 +94,11 @@ absl::Status CheckOptions(const ClientOptions& options) {
     return absl::InvalidArgumentError(absl::StrCat("max_resumes_without_progress is ",
                                                    options.max_resumes_without_progress,
                                                    ", not at least 0"));
+  }
+  if (options.keepalive_interval < kShortestKeepalive) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("keepalive_interval is ", absl::FormatDuration(options.keepalive_interval),
+                     ", wanted is at least ", absl::FormatDuration(kShortestKeepalive)));
   }
   if (options.num_async_threads == 0) {
     return absl::InvalidArgumentError("num_async_threads is 0, at least 1 is needed");

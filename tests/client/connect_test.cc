@@ -64,6 +64,9 @@ TEST(Connect, RefusesSenselessOptions) {
   options.num_async_threads = 0;
   EXPECT_EQ(Client::Connect("h:1", options).status().code(), absl::StatusCode::kInvalidArgument);
   options = {};
+  options.keepalive_interval = absl::Milliseconds(999);
+  EXPECT_EQ(Client::Connect("h:1", options).status().code(), absl::StatusCode::kInvalidArgument);
+  options = {};
   options.chunk_bytes = options.max_message_bytes;
   EXPECT_EQ(Client::Connect("h:1", options).status().code(), absl::StatusCode::kInvalidArgument);
 }

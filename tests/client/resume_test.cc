@@ -174,6 +174,22 @@ TEST_F(ResumeTest, AHalfClosedConnectionIsResumedToo) {
   EXPECT_EQ(Text(data->bytes()), big_);
 }
 
+TEST_F(ResumeTest, AHostThatIsGoneIsNoticedAndResumedFrom) {
+  SetRule([](size_t i) {
+    ProxyRule rule;
+    if (i == 0) rule.cut_after = 4 << 20;
+    rule.falls_silent = true;
+    return rule;
+  });
+  ClientOptions options;
+  options.keepalive_interval = absl::Seconds(1);
+  const auto data = Connect(options).GetTensor("m", "big", Into(report_));
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(Text(data->bytes()), big_);
+  EXPECT_EQ(report_.bytes_received, kBigBytes);
+  EXPECT_GE(report_.num_retries, 1u);
+}
+
 TEST_F(ResumeTest, ABatchGoesOnPerResult) {
   Cut(6, 100 << 10, 1500 << 10);
   std::string memory;

@@ -116,6 +116,7 @@ void CuttingProxy::Serve(int client, int server, ProxyRule rule) {
       bytes_to_client_ += static_cast<uint64_t>(size);
       left -= static_cast<uint64_t>(size);
     }
+    if (rule.falls_silent && left == 0) return;
     if (rule.half_close && left == 0) {
       shutdown(client, SHUT_WR);
     } else {

@@ -21,6 +21,7 @@ struct ProxyRule {
   static constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
   uint64_t cut_after = kNever;         // Bytes from server to client; then it ends both ways.
   bool half_close = false;             // Ends only the way to the client, by FIN.
+  bool falls_silent = false;           // Ends nothing: no byte goes to the client any more.
   std::chrono::microseconds delay{0};  // Before each piece that goes to the client.
 };
 

@@ -18,6 +18,12 @@ struct ClientOptions {
   // says STARTING or DRAINING for so long counts as one that is not there.
   absl::Duration connect_timeout = absl::Seconds(10);
 
+  // While calls run on a connection and nothing arrives for so long, the server is asked whether it
+  // is there; if it does not answer for as long again, at most 20 s, the connection counts as
+  // broken and the calls are retried. At least 1 s; servers may close connections that ask more
+  // often than every 20 s.
+  absl::Duration keepalive_interval = absl::Seconds(30);
+
   // For calls without a deadline of their own, counted from their beginning.
   absl::Duration default_timeout = absl::InfiniteDuration();
 
