@@ -1,10 +1,13 @@
 """The soak; see soak.sh. First half: the server is killed and started anew now and then. Second half: it lives on, and what it
 holds is measured while nothing runs, early and at the end."""
 import argparse
+import errno
+import json
 import os
 import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -39,12 +42,13 @@ class Supervisor:
 
     def start(self):
         mode = self._chance.choice(["auto", "mmap", "pread"])
+        disk = self._chance.choice([{"error": errno.EIO}, {"error": 0, "milliseconds": 300}])  # When it fails: fails, or is slow.
         command = [BIN / "tensord", "--store", self._store, "--listen", self.address, "--listen", self.tcp,
                    "--read-mode", mode, *FLAGS]
         with open(self._log_path, "ab") as log:
             begin = log.tell()
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=environment("pread", "/failing", switch=self._switch))
+                                            env=environment("pread", "/failing", switch=self._switch, **disk))
         end = time.monotonic() + START_SECONDS
         while self._log_path.read_bytes()[begin:].count(b"listening") < 2:
             if self.process.poll() is not None or time.monotonic() > end:
@@ -97,11 +101,20 @@ def second_half(supervisor, gate, growth, seconds):
             growth.measure(supervisor.process.pid)
 
 
+def write_greedy(path):
+    """Many rows of two bytes, of which a client may ask for one each."""
+    text = json.dumps({"t": {"dtype": "U8", "shape": [1 << 30, 2], "data_offsets": [0, 1 << 31]}}).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + (1 << 31))
+
+
 def run(options, directory):
     chance = random.Random(f"{options.seed}/supervisor")
     store = directory / "store"
     store.mkdir()
     models = [Model(store, name).replace() for name in soak_actors.MODELS]
+    write_greedy(store / "greedy.safetensors")
     ledger, truth, gate, growth = Ledger(), Truth(models), soak_actors.Gate(), Growth(store)
     switch = directory / "disk-fails"
     supervisor = Supervisor(store, directory / "log", switch, ledger, chance)

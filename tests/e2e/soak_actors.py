@@ -3,6 +3,7 @@ its own; each step is short, so that the gate can hold all of them."""
 import contextlib
 import os
 import random
+import signal
 import socket
 import subprocess
 import threading
@@ -189,6 +190,38 @@ def behind_a_proxy(stage, chance):
             stage.ledger.count("fault: broken connection")
 
 
+def dialler(stage, chance):
+    """Connections that say nothing, or nothing that makes sense."""
+    host, port = stage.supervisor.tcp.rsplit(":", 1)
+    with contextlib.ExitStack() as stack:
+        for _ in range(50):
+            with contextlib.suppress(OSError):
+                dial = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+                dial.sendall(chance.choice([b"", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", chance.randbytes(100)]))
+        time.sleep(chance.uniform(0, 2))
+    stage.ledger.count("fault: 50 dials that lead to nothing")
+
+
+def greedy_reader(stage, chance):
+    """A small request for a byte of each of 2^30 rows, for a while; all of them are zeros."""
+    with open_channel(stage.supervisor.address) as channel:
+        call = rpc.TensorStoreStub(channel).GetSlice(pb.GetSliceRequest(model="greedy", tensor="t", slice="[:, 0]"), timeout=30)
+        with contextlib.suppress(grpc.RpcError):
+            for _ in range(chance.randrange(1, 20)):
+                if any(any(part.data) for part in next(call).parts):
+                    stage.ledger.wrong_bytes("of a file of zeros")
+        call.cancel()
+    time.sleep(chance.uniform(0, 2))
+    stage.ledger.count("fault: request of 2^30 runs")
+
+
+def sighup(stage, chance):
+    time.sleep(chance.uniform(0, 2))
+    if not stage.ledger.was_down(time.monotonic()):
+        stage.supervisor.process.send_signal(signal.SIGHUP)
+        stage.ledger.count("SIGHUP")
+
+
 def killed_client(stage, chance):
     read_end, write_end = os.pipe()
     client = subprocess.Popen([stage.bin_dir / "tensorctl", "--server", stage.supervisor.address, "get",
@@ -258,6 +291,7 @@ def breaker(name):
 
 ACTORS = {"reader": (reader, 3), "slow reader": (slow_reader, 1), "stalled reader": (stalled_reader, 1),
           "canceller": (canceller, 1), "behind a proxy": (behind_a_proxy, 2), "killed client": (killed_client, 1),
+          "dialler": (dialler, 1), "greedy reader": (greedy_reader, 1), "sighup": (sighup, 1),
           "puller": (puller, 1),
           **{f"breaker of {name}": (breaker(name), 1) for name in MODELS if not name.startswith("stable")}}
 
