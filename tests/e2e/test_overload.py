@@ -17,6 +17,8 @@ from words import Model, Truth
 
 MIB = 1 << 20
 READERS = 256
+QUEUED = 10_000
+MAX_STREAMS = 1024  # --max-streams' default.
 CONNECTIONS = 16
 BUFFER_MEMORY = 64 * MIB  # --buffer-memory's default: gathered, coalesced and pread chunks together.
 # Of one that waits, beside the buffers: the stream, its request, gRPC's buffers of the connection's share.
@@ -36,14 +38,15 @@ def stalled(address, count, columns, **fields):
     return channels, [start(stubs[i % CONNECTIONS], "m", columns=columns, **fields) for i in range(count)]
 
 
-STALLED = {"mapped": (None, {}, 0), "checksum": (None, {"checksum": True}, BUFFER_MEMORY),
-           "gathered": (slice(1, 1000, 2), {}, BUFFER_MEMORY), "small chunks": (None, {"chunk_bytes": 64 << 10}, 0)}
+# kind -> columns, fields of the request, memory of the budget that it may take, flags of the server
+STALLED = {"mapped": (None, {}, 0, ()), "checksum": (None, {"checksum": True}, BUFFER_MEMORY, ()),
+           "gathered": (slice(1, 1000, 2), {}, BUFFER_MEMORY, ()), "small chunks": (None, {"chunk_bytes": 64 << 10}, 0, ())}
 
 
 @pytest.mark.parametrize("kind", STALLED)
 def test_stalled_readers_cost_little_and_leave_nothing(server, tmp_path, model, kind):
-    columns, fields, buffers = STALLED[kind]
-    truth, running = Truth([model]), server(tmp_path / "store")
+    columns, fields, buffers, flags = STALLED[kind]
+    truth, running = Truth([model]), server(tmp_path / "store", *flags)
     with open_channel(running.address) as channel:
         stub = rpc.TensorStoreStub(channel)
         judge(truth, read(stub, "m", columns=columns, **fields))
@@ -90,6 +93,49 @@ def next_or_none(call):
         return next(call, None)
     except grpc.RpcError:
         return None
+
+
+def test_ten_thousand_queued_requests(server, tmp_path, model):
+    """On one connection, all at once, beside streams that nobody reads: each is answered, memory stays."""
+    truth, running = Truth([model]), server(tmp_path / "store")
+    with open_channel(running.address) as channel, open_channel(running.address) as honest:
+        stub = rpc.TensorStoreStub(channel)
+        judge(truth, read(rpc.TensorStoreStub(honest), "m"))
+        before = anon_bytes(running.pid)
+        held = [start(stub, "m") for _ in range(32)]
+        request = pb.PeekTensorRequest(model="m", tensor="small", slice="[5, 3]")
+        queued = [stub.PeekTensor.future(request, timeout=CALL_SECONDS) for _ in range(QUEUED)]
+        outcome = read(rpc.TensorStoreStub(honest), "m", "small")
+        assert outcome.ok, str(outcome)
+        judge(truth, outcome)
+        values = {tuple(call.result().uints) for call in queued}
+        assert values == {(1 << 48 | 1 << 40 | 5 * 8 + 3,)}
+        assert anon_bytes(running.pid) - before <= 32 * READER_BYTES + 32 * MIB
+        for call in held:
+            call.cancel()
+        counts["queued request"] += QUEUED
+
+
+def test_ten_thousand_streams_at_once(server, tmp_path, model):
+    """As many as their connections may open, none of them read: most are refused with a hint, and memory stays."""
+    truth, running = Truth([model]), server(tmp_path / "store")
+    channels = [open_channel(running.address) for _ in range(QUEUED // 125)]
+    before = anon_bytes(running.pid)
+    calls = [start(rpc.TensorStoreStub(channel), "m") for channel in channels for _ in range(125)]
+    wait_until(lambda: sum(call.done() for call in calls) >= QUEUED - MAX_STREAMS, "those beyond the limit are refused")
+    refused = [call for call in calls if call.done()]
+    assert {(call.code(), reason_of(call)) for call in refused} == {(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")}
+    # Beside the streams: what gRPC holds of a connection.
+    assert anon_bytes(running.pid) - before <= MAX_STREAMS * READER_BYTES + len(channels) * 64 * 1024 + 64 * MIB
+    for call in calls:
+        call.cancel()
+    for channel in channels:
+        channel.close()
+    counts["stream beyond the limit"] += len(refused)
+    with open_channel(running.address) as channel:
+        stub = rpc.TensorStoreStub(channel)
+        wait_until(lambda: read(stub, "m", "small").ok, "places are free again")
+        judge(truth, read(stub, "m"))
 
 
 def test_a_reader_that_takes_nothing_is_ended(server, tmp_path, model):
