@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that building (build), testing (test) or benchmarking (bench) tensord needs; does nothing where they are.
-# usage: deploy/install_packages.sh build|test|bench
+# Installs the Debian 12 packages that building (build), testing (test) or benchmarking (bench) tensord needs, and what its
+# image (image) and the tests of deploy/ (deploy, and containers for the image's) need; does nothing where they are.
+# usage: deploy/install_packages.sh build|test|image|deploy|containers|bench
 set -euo pipefail
 
 build_packages=(
@@ -23,11 +24,18 @@ bench_packages=(
   python3 python3-venv
 )
 
+image_packages=(git buildah debootstrap)                      # For deploy/image.sh.
+deploy_packages=(python3-venv systemd)                        # For tests/deploy/run.sh --short,
+containers_packages=(podman conmon runc catatonit util-linux) # and without --short.
+
 case "${1:-}" in
   build) wanted=("${build_packages[@]}") ;;
   test) wanted=("${test_packages[@]}") ;;
+  image) wanted=("${image_packages[@]}") ;;
+  deploy) wanted=("${deploy_packages[@]}") ;;
+  containers) wanted=("${containers_packages[@]}") ;;
   bench) wanted=("${bench_packages[@]}") ;;
-  *) echo "usage: $0 build|test|bench" >&2; exit 2 ;;
+  *) echo "usage: $0 build|test|image|deploy|containers|bench" >&2; exit 2 ;;
 esac
 
 missing=()
