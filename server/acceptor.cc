@@ -1,27 +1,45 @@
 #include "server/acceptor.h"
 
 #include <fcntl.h>
-#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_posix.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <utility>
 
+#include "server/socket_facts.h"
+#include "server/wire_hooks.h"
+
 namespace tensord {
 namespace {
 
-// A Unix socket's default of 208 KiB costs a fifth of the speed and most of the thread switches.
-// TCP sizes its buffers itself.
-constexpr int kUnixSendBufferBytes = 1 << 20;
+// What a reader that has stopped costs the kernel, which doubles it. On a Unix socket the default
+// of 208 KiB would cost a fifth of the speed and most of the thread switches; TCP would go to 4
+// MiB.
+constexpr int kSendBufferBytes = 1 << 20;
+
+// Requests are small; 1 MiB of one takes some ms more for this.
+constexpr int kReceiveBufferBytes = 64 << 10;
 
 // How long the loop rests when the system has no descriptors or memory for a connection.
 constexpr int kRestMs = 50;
+
+// How often connections that have not spoken yet are looked at, while there are any.
+constexpr int kSilentCheckMs = 250;
+
+// What epoll says of an event: a listener's index, a connection's id above them, or this.
+constexpr uint64_t kWakeTag = ~uint64_t{0};
+constexpr uint64_t kFirstConnectionTag = uint64_t{1} << 32;
+
+constexpr size_t kMaxEvents = 64;
 
 OwnedFd OpenSpare() { return OwnedFd(open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
@@ -30,31 +48,53 @@ bool IsShortage(int error) {
 }
 
 void Tune(int fd, bool is_unix) {
-  if (is_unix) {
-    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kUnixSendBufferBytes, sizeof(kUnixSendBufferBytes));
-  } else {
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  }
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBufferBytes, sizeof(kSendBufferBytes));
+  if (is_unix) return;  // The sender's buffer is all there is.
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &kReceiveBufferBytes, sizeof(kReceiveBufferBytes));
+  const int on = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+absl::Status OutOfDescriptors() {
+  return absl::ResourceExhaustedError("no file descriptors are left to accept connections");
 }
 
 }  // namespace
 
-Acceptor::Acceptor(std::vector<Listener> listeners, grpc::ServerBuilder& builder)
+Acceptor::Acceptor(std::vector<Listener> listeners, std::shared_ptr<GuardContext> guard,
+                   const std::shared_ptr<grpc::ServerCredentials>& tls,
+                   grpc::ServerBuilder& builder)
     : listeners_(std::move(listeners)),
+      context_(std::move(guard)),
+      is_encrypted_(tls != nullptr),
       tcp_(builder.experimental().AddExternalConnectionAcceptor(
           grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
-          grpc::InsecureServerCredentials())) {}
+          tls != nullptr ? tls : grpc::InsecureServerCredentials())),
+      guard_(context_) {
+  if (is_encrypted_) WatchTls(context_);
+}
 
 Acceptor::~Acceptor() { Stop(); }
 
+absl::Status Acceptor::Poll(int fd, uint32_t events, uint64_t tag) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = tag;
+  return epoll_ctl(poller_.get(), EPOLL_CTL_ADD, fd, &event) == 0 ? absl::OkStatus()
+                                                                  : OutOfDescriptors();
+}
+
 absl::Status Acceptor::Start(grpc::Server* server) {
   server_ = server;
+  poller_ = OwnedFd(epoll_create1(EPOLL_CLOEXEC));
   wake_ = OwnedFd(eventfd(0, EFD_CLOEXEC));
   spare_ = OpenSpare();
-  if (wake_.get() < 0 || spare_.get() < 0) {
-    return absl::ResourceExhaustedError("no file descriptors are left to accept connections");
+  if (poller_.get() < 0 || wake_.get() < 0 || spare_.get() < 0) return OutOfDescriptors();
+  absl::Status polled = Poll(wake_.get(), EPOLLIN, kWakeTag);
+  for (size_t i = 0; i < listeners_.size() && polled.ok(); ++i) {
+    polled = Poll(listeners_[i].fd(), EPOLLIN, i);
   }
+  if (!polled.ok()) return polled;
   thread_ = std::thread([this] { Run(); });
   return absl::OkStatus();
 }
@@ -69,38 +109,75 @@ void Acceptor::Stop() {
 }
 
 void Acceptor::Run() {
-  std::vector<pollfd> polled;
-  for (const Listener& listener : listeners_) polled.push_back({listener.fd(), POLLIN, 0});
-  polled.push_back({wake_.get(), POLLIN, 0});
+  std::array<epoll_event, kMaxEvents> events;
+  std::array<uint64_t, kMaxEvents> tags;
+  size_t num_silent = 0;
   for (;;) {
-    if (poll(polled.data(), polled.size(), -1) < 0) continue;  // Only EINTR can be.
-    if (polled.back().revents != 0) return;
-    for (size_t i = 0; i < listeners_.size(); ++i) {
-      if (polled[i].revents != 0) Accept(listeners_[i]);
-    }
+    const int found =
+        epoll_wait(poller_.get(), events.data(), kMaxEvents, num_silent > 0 ? kSilentCheckMs : -1);
+    const size_t count = static_cast<size_t>(std::max(found, 0));  // Only EINTR can be.
+    for (size_t i = 0; i < count; ++i) tags[i] = events[i].data.u64;
+    if (!Handle(absl::MakeConstSpan(tags.data(), count))) return;
+    num_silent = guard_.CloseExpired(ConnectionGuard::Clock::now());
   }
 }
 
+bool Acceptor::Handle(absl::Span<const uint64_t> tags) {
+  // Ends first: their places may be wanted.
+  for (const uint64_t tag : tags) {
+    if (tag == kWakeTag) return false;
+    if (tag >= kFirstConnectionTag) guard_.Forget(tag - kFirstConnectionTag);
+  }
+  for (const uint64_t tag : tags) {
+    if (tag < kFirstConnectionTag) Accept(listeners_[tag]);
+  }
+  return true;
+}
+
 void Acceptor::Accept(const Listener& listener) {
-  OwnedFd connection(accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  sockaddr_storage address{};
+  socklen_t size = sizeof(address);
+  OwnedFd connection(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&address), &size,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (connection.get() >= 0) {
-    Tune(connection.get(), listener.is_unix());
-    Hand(std::move(connection), listener);
+    context_->counters.Offered(Admit(std::move(connection), address, listener));
   } else if (IsShortage(errno)) {
+    context_->counters.Offered(AcceptResult::kFdExhausted);
     RefuseOne(listener);
   }
   // Any other error concerns one connection that is gone already.
 }
 
-void Acceptor::Hand(OwnedFd connection, const Listener& listener) {
+AcceptResult Acceptor::Admit(OwnedFd connection, const sockaddr_storage& address,
+                             const Listener& listener) {
+  const int fd = connection.get();
+  const std::string peer = PeerOf(fd, address);
+  const AcceptResult result = guard_.Admits(peer);
+  if (result != AcceptResult::kAccepted) return result;
+  OwnedFd duplicate(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (duplicate.get() < 0) return AcceptResult::kFdExhausted;
+  Tune(fd, listener.is_unix());
+  const int polled = duplicate.get();
+  const ConnectionGuard::ConnectionId id = guard_.Watch(
+      fd, std::move(duplicate), peer, listener.is_unix(), is_encrypted_ && !listener.is_unix());
+  // EPOLLHUP needs no asking: both ends have closed, or either has shut down.
+  if (!Poll(polled, EPOLLET, kFirstConnectionTag + id).ok()) {
+    guard_.Forget(id);
+    return AcceptResult::kFdExhausted;
+  }
+  Hand(connection.Release(), listener);
+  return AcceptResult::kAccepted;
+}
+
+void Acceptor::Hand(int connection, const Listener& listener) {
   if (listener.is_unix()) {
     // Unlike the acceptor this gives each connection a peer name of its own, "fd:N".
-    grpc::AddInsecureChannelFromFd(server_, connection.Release());
+    grpc::AddInsecureChannelFromFd(server_, connection);
     return;
   }
   grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
   parameters.listener_fd = -1;
-  parameters.fd = connection.Release();
+  parameters.fd = connection;
   tcp_->HandleNewConnection(&parameters);
 }
 

@@ -1,6 +1,7 @@
 // Accepts connections and hands them to gRPC.
 #pragma once
 
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
@@ -9,17 +10,21 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "server/connection_guard.h"
 #include "server/listener.h"
 #include "src/owned_fd.h"
 
 namespace tensord {
 
 // Our own accept loop, because gRPC's ends for ever at the first error such as "too many open
-// files", steals a Unix socket that is in use, and lets nobody set a socket's buffers.
+// files", steals a Unix socket that is in use, lets nobody set a socket's buffers, and takes
+// whoever comes. Every connection goes through the guard.
 class Acceptor {
  public:
-  // Registers with the builder; the server is built after this.
-  Acceptor(std::vector<Listener> listeners, grpc::ServerBuilder& builder);
+  // Registers with the builder; the server is built after this. `tls`: what TCP connections have to
+  // speak; null: nothing, they are plaintext.
+  Acceptor(std::vector<Listener> listeners, std::shared_ptr<GuardContext> guard,
+           const std::shared_ptr<grpc::ServerCredentials>& tls, grpc::ServerBuilder& builder);
   // Stops.
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
@@ -28,23 +33,31 @@ class Acceptor {
   // Begins to accept for `server`, which must outlive Stop. Errors: RESOURCE_EXHAUSTED.
   absl::Status Start(grpc::Server* server);
 
-  // Accepts no more and closes the listeners. May be called twice.
+  // Accepts no more and closes the listeners; connections stay. May be called twice.
   void Stop();
 
   const std::vector<Listener>& listeners() const { return listeners_; }
 
  private:
+  absl::Status Poll(int fd, uint32_t events, uint64_t tag);
   void Run();
+  // Returns false once the loop is to end.
+  bool Handle(absl::Span<const uint64_t> tags);
   void Accept(const Listener& listener);
-  void Hand(OwnedFd connection, const Listener& listener);
+  AcceptResult Admit(OwnedFd connection, const sockaddr_storage& address, const Listener& listener);
+  void Hand(int connection, const Listener& listener);
   // Makes room to refuse one connection when no descriptor is left.
   void RefuseOne(const Listener& listener);
 
   std::vector<Listener> listeners_;
+  const std::shared_ptr<GuardContext> context_;
+  const bool is_encrypted_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> tcp_;
   grpc::Server* server_ = nullptr;
-  OwnedFd wake_;   // An eventfd: readable once the loop is to end.
-  OwnedFd spare_;  // Given up to accept and refuse a connection when descriptors run out.
+  ConnectionGuard guard_;
+  OwnedFd poller_;  // An epoll of listeners, connections' duplicates and `wake_`.
+  OwnedFd wake_;    // An eventfd: readable once the loop is to end.
+  OwnedFd spare_;   // Given up to accept and refuse a connection when descriptors run out.
   std::thread thread_;
 };
 

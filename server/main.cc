@@ -20,6 +20,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "server/flags.h"
+#include "server/guard_log.h"
 #include "server/log.h"
 #include "server/reload_log.h"
 #include "server/reload_signal.h"
@@ -112,6 +113,10 @@ absl::StatusOr<std::unique_ptr<Reloader>> StartReloading(const Flags& flags, Liv
 
 int Serve(Flags flags, StopSignal& stop, ReloadSignal& reload) {
   LogStart(flags);
+  flags.server.guard_report = [log = std::make_shared<GuardLog>()](CloseReason reason,
+                                                                   const std::string& peer) {
+    log->Report(reason, peer);
+  };
   LiveCatalog catalog;
   // Addresses first: a second server on one of them ends before it has read a whole store.
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags.server, &catalog);

@@ -11,6 +11,7 @@
 #include <cstddef>
 
 #include "absl/types/span.h"
+#include "server/wire_hooks.h"
 #include "src/fault_guard.h"
 
 namespace tensord {
@@ -59,5 +60,6 @@ extern "C" ssize_t sendmsg(int fd, const msghdr* message, int flags) {
     }
     sent = tensord::SendNext(fd, message, flags);
   }
+  if (sent > 0) tensord::NoteSent(fd, *message, static_cast<size_t>(sent));
   return sent;
 }

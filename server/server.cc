@@ -28,6 +28,11 @@ constexpr int kMaxCallsPerConnection = 128;
 // limit, and closes the whole connection of one that exceeds it later.
 constexpr size_t kMaxStreamsPerConnection = kMaxCallsPerConnection;
 
+constexpr int kMaxMetadataBytes = 8 << 10;  // gRPC's default, made explicit.
+constexpr int kKeepaliveTimeMs = 60'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+constexpr int kMinPingIntervalMs = 20'000;  // Our own client pings each 30 s.
+
 constexpr char kHealthService[] = "grpc.health.v1.Health";
 
 absl::StatusOr<std::vector<Listener>> OpenAll(const ServerOptions& options) {
@@ -49,8 +54,28 @@ void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
     builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
   }
   builder.SetDefaultCompressionAlgorithm(GRPC_COMPRESS_NONE);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  // Finds hosts that have gone without a word, and peers that do not go on with what they began.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // Of ours: no limit.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kMinPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             static_cast<int>(options.guard.handshake_timeout.count()));
   // Measured as a loss on loopback, and CVE-2024-11407 in this release of gRPC.
   builder.AddChannelArgument("grpc.experimental.tcp_tx_zerocopy_enabled", 0);
+}
+
+std::shared_ptr<GuardContext> MakeGuard(const ServerOptions& options) {
+  auto context = std::make_shared<GuardContext>();
+  context->limits = options.guard;
+  // Two of the largest requests are no attack.
+  context->limits.inbound_burst_bytes = std::max(
+      options.guard.inbound_burst_bytes, 2 * static_cast<uint64_t>(options.max_request_bytes));
+  context->report = options.guard_report;
+  return context;
 }
 
 // gRPC has a thread for each core: one is left for messages that need no work.
@@ -61,6 +86,7 @@ size_t MaxTurns() { return std::max(2u, std::thread::hardware_concurrency()) - 1
 Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
                std::shared_ptr<BufferBudget> buffers)
     : buffers_(std::move(buffers)),
+      guard_(MakeGuard(options)),
       service_(catalog, &queue_,
                {.chunk_bytes = options.chunk_bytes,
                 .streams = {options.max_streams, kMaxStreamsPerConnection},
@@ -95,7 +121,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   Configure(options, builder);
   builder.RegisterService(&server->service_);
   for (const auto& service : server->reflection_) builder.RegisterService(service.get());
-  server->acceptor_ = std::make_unique<Acceptor>(std::move(listeners), builder);
+  server->acceptor_ = std::make_unique<Acceptor>(std::move(listeners), server->guard_,
+                                                 /*tls=*/nullptr, builder);
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) return absl::InternalError("gRPC refuses to start a server");
   server->SetServing(false);

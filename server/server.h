@@ -31,6 +31,8 @@ struct ServerOptions {
   size_t max_streams = 1024;                        // At once, of all clients.
   std::chrono::milliseconds stall_timeout{60'000};  // 0: streams may stall for ever.
   Reflection reflection = Reflection::kAuto;
+  GuardLimits guard;
+  GuardReport guard_report;  // May be empty.
 };
 
 // Serves from Start to Shutdown. Thread-safe.
@@ -62,6 +64,9 @@ class Server {
   // In messages that have not left.
   size_t buffer_bytes() const { return buffers_->used_bytes(); }
 
+  // What the connection guard refused and closed.
+  const GuardCounters& guard() const { return guard_->counters; }
+
   // Accepts no more, lets running calls end within `grace`, then ends them: streams with DRAINING.
   // Returns when all have ended. Once only.
   void Shutdown(std::chrono::milliseconds grace);
@@ -74,6 +79,7 @@ class Server {
   void MakeReflection();
 
   const std::shared_ptr<BufferBudget> buffers_;
+  const std::shared_ptr<GuardContext> guard_;
   WorkQueue queue_;  // Before the service, because streams use it up to their end.
   TensorService service_;
   std::vector<std::unique_ptr<grpc::Service>> reflection_;

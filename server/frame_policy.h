@@ -1,0 +1,57 @@
+// Judges the frames of one HTTP/2 connection.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/types/span.h"
+#include "server/guard_counters.h"
+#include "server/guard_limits.h"
+#include "server/http2_frames.h"
+#include "server/token_bucket.h"
+#include "src/mutex.h"
+
+namespace tensord {
+
+// Looks at frame headers only, as they pass in both directions in the clear. What it finds cannot
+// be undone, so the caller closes the connection before gRPC has seen the bytes. Thread-safe.
+class FramePolicy {
+ public:
+  using Clock = TokenBucket::Clock;
+
+  FramePolicy(const GuardLimits& limits, Clock::time_point now)
+      : limits_(limits),
+        cancels_(limits.cancels_burst, limits.cancels_per_second, now),
+        odd_frames_(limits.odd_frames_burst, limits.odd_frames_per_second, now) {}
+
+  // What came from the client. A reason: the connection is to be closed; once and for all.
+  std::optional<CloseReason> Received(absl::Span<const uint8_t> bytes, Clock::time_point now);
+
+  // What was sent to it.
+  void Sent(absl::Span<const uint8_t> bytes, Clock::time_point now);
+
+  // True once the client has sent a frame.
+  bool has_begun() const;
+
+ private:
+  void Judge(const FrameHeader& frame, Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void JudgeHeaderBlock(const FrameHeader& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Cancelled(Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Violates(CloseReason reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const GuardLimits limits_;
+  mutable Mutex mutex_;
+  FrameReader inbound_ ABSL_GUARDED_BY(mutex_){FrameReader::Side::kClient};
+  FrameReader outbound_ ABSL_GUARDED_BY(mutex_){FrameReader::Side::kServer};
+  TokenBucket cancels_ ABSL_GUARDED_BY(mutex_);
+  TokenBucket odd_frames_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<uint32_t> open_streams_ ABSL_GUARDED_BY(mutex_);
+  uint32_t last_stream_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t pings_unanswered_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t header_block_bytes_ ABSL_GUARDED_BY(mutex_) = 0;       // Of the block that is open.
+  std::optional<CloseReason> violation_ ABSL_GUARDED_BY(mutex_);  // The first.
+};
+
+}  // namespace tensord

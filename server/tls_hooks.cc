@@ -1,0 +1,104 @@
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <utility>
+
+#include "server/frame_policy.h"
+#include "server/wire_hooks.h"
+#include "src/mutex.h"
+
+namespace tensord {
+namespace {
+
+using Clock = FramePolicy::Clock;
+
+// One TLS session that was accepted.
+struct Session {
+  explicit Session(std::shared_ptr<GuardContext> shared)
+      : context(std::move(shared)), frames(context->limits, Clock::now()) {}
+
+  const std::shared_ptr<GuardContext> context;
+  FramePolicy frames;
+  bool closed = false;  // Only its reader asks.
+};
+
+struct TlsGuard {
+  Mutex mutex;
+  std::shared_ptr<GuardContext> context ABSL_GUARDED_BY(mutex);
+};
+
+TlsGuard& Guard() {
+  static auto* const guard = new TlsGuard;  // Never destroyed: threads of gRPC may outlive main.
+  return *guard;
+}
+
+void FreeSession(void* /*parent*/, void* session, CRYPTO_EX_DATA* /*data*/, int /*index*/,
+                 long /*argument*/, void* /*pointer*/) {
+  delete static_cast<Session*>(session);
+}
+
+// Where OpenSSL keeps our Session of an SSL, and frees it.
+int SessionIndex() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, &FreeSession);
+  return index;
+}
+
+// Null for sessions that this process dialled, and where nothing is guarded.
+Session* SessionOf(SSL* ssl) {
+  if (!SSL_is_server(ssl)) return nullptr;
+  if (void* const known = SSL_get_ex_data(ssl, SessionIndex())) return static_cast<Session*>(known);
+  std::shared_ptr<GuardContext> context;
+  {
+    const MutexLock lock(Guard().mutex);
+    context = Guard().context;
+  }
+  if (context == nullptr) return nullptr;
+  auto* const session = new Session(std::move(context));
+  if (SSL_set_ex_data(ssl, SessionIndex(), session) == 1) return session;
+  delete session;
+  return nullptr;
+}
+
+absl::Span<const uint8_t> Bytes(const void* data, size_t size) {
+  return absl::MakeConstSpan(static_cast<const uint8_t*>(data), size);
+}
+
+// False when the session is to be closed.
+bool Allows(Session& session, absl::Span<const uint8_t> bytes) {
+  if (session.closed) return false;
+  const std::optional<CloseReason> reason = session.frames.Received(bytes, Clock::now());
+  if (!reason) return true;
+  session.closed = true;
+  session.context->counters.Closed(*reason);
+  if (session.context->report) session.context->report(*reason, "");
+  return false;
+}
+
+}  // namespace
+
+void WatchTls(std::shared_ptr<GuardContext> context) {
+  const MutexLock lock(Guard().mutex);
+  Guard().context = std::move(context);
+}
+
+}  // namespace tensord
+
+extern "C" int SSL_read(SSL* ssl, void* buffer, int size) {
+  size_t received = 0;
+  if (size < 0 || SSL_read_ex(ssl, buffer, static_cast<size_t>(size), &received) != 1) return -1;
+  tensord::Session* const session = tensord::SessionOf(ssl);
+  if (session == nullptr || tensord::Allows(*session, tensord::Bytes(buffer, received))) {
+    return static_cast<int>(received);
+  }
+  // What SSL_get_error says of it is SSL_ERROR_SSL: gRPC closes the connection.
+  ERR_raise(ERR_LIB_SSL, SSL_R_UNEXPECTED_MESSAGE);
+  return -1;
+}
+
+extern "C" int SSL_write(SSL* ssl, const void* buffer, int size) {
+  size_t sent = 0;
+  if (size < 0 || SSL_write_ex(ssl, buffer, static_cast<size_t>(size), &sent) != 1) return -1;
+  tensord::Session* const session = tensord::SessionOf(ssl);
+  if (session != nullptr) session->frames.Sent(tensord::Bytes(buffer, sent), tensord::Clock::now());
+  return static_cast<int>(sent);
+}

@@ -1,0 +1,77 @@
+// One connection under guard.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/types/span.h"
+#include "server/frame_policy.h"
+#include "server/guard_counters.h"
+#include "server/guard_limits.h"
+#include "server/token_bucket.h"
+#include "src/mutex.h"
+
+namespace tensord {
+
+// Told when a connection is closed by the guard, from any thread. `peer`: as PeerOf.
+using GuardReport = std::function<void(CloseReason reason, const std::string& peer)>;
+
+// What all connections of a server share.
+struct GuardContext {
+  GuardLimits limits;
+  GuardCounters counters;
+  GuardReport report;  // May be empty.
+};
+
+// Measures and judges what passes over one socket. Thread-safe.
+class WatchedConnection {
+ public:
+  using Clock = TokenBucket::Clock;
+
+  struct Facts {
+    std::string peer;
+    bool is_unix = false;
+    bool is_encrypted = false;  // Its frames are judged elsewhere.
+    uint64_t cookie = 0;        // The socket's.
+  };
+
+  WatchedConnection(std::shared_ptr<GuardContext> context, Facts facts, Clock::time_point now);
+
+  const Facts& facts() const { return facts_; }
+
+  // The first `num_bytes` of `pieces` have been read from `fd`. False when the connection is to be
+  // closed, and gRPC must not see them.
+  bool Received(int fd, absl::Span<const iovec> pieces, size_t num_bytes, Clock::time_point now);
+
+  // They have been written to it.
+  void Sent(absl::Span<const iovec> pieces, size_t num_bytes, Clock::time_point now);
+
+  // True once the client speaks HTTP/2, as far as can be seen.
+  bool has_begun() const { return frames_ == nullptr || frames_->has_begun(); }
+
+  // True where the client has not begun to speak HTTP/2 in its time; counted once.
+  bool HasExpired(Clock::time_point now);
+
+ private:
+  bool Allows(int fd, size_t num_bytes, Clock::time_point now);
+  void Close(CloseReason reason);
+
+  const std::shared_ptr<GuardContext> context_;
+  const Facts facts_;
+  const Clock::time_point begun_;
+  const std::unique_ptr<FramePolicy> frames_;  // Null when encrypted.
+  std::atomic<uint64_t> sent_bytes_{0};
+  std::atomic<bool> closed_{false};
+  Mutex mutex_;
+  TokenBucket inbound_ ABSL_GUARDED_BY(mutex_);
+  uint64_t credited_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of those acknowledged.
+};
+
+}  // namespace tensord

@@ -1,0 +1,159 @@
+"""As much HTTP/2 as an attacker needs: frames and HPACK written by hand, over a raw socket."""
+import select
+import socket
+import struct
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
+END_STREAM, ACK, END_HEADERS, PADDED = 0x1, 0x1, 0x4, 0x8
+INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 4, 5
+CANCEL = 8
+MAX_FRAME_BYTES = 16384  # What every peer has to take.
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def settings(**values):
+    names = {"initial_window_size": INITIAL_WINDOW_SIZE, "max_frame_size": MAX_FRAME_SIZE}
+    return frame(SETTINGS, payload=b"".join(struct.pack(">HI", names[name], value) for name, value in values.items()))
+
+
+def window_update(stream, increment):
+    return frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", increment))
+
+
+def rst(stream, code=CANCEL):
+    return frame(RST_STREAM, 0, stream, struct.pack(">I", code))
+
+
+def integer(value, prefix_bits, first=0):
+    """HPACK's integer: RFC 7541, 5.1."""
+    limit = (1 << prefix_bits) - 1
+    if value < limit:
+        return bytes([first | value])
+    out, value = bytearray([first | limit]), value - limit
+    while value >= 128:
+        out.append(value % 128 + 128)
+        value //= 128
+    return bytes(out + bytes([value]))
+
+
+def string(text):
+    return integer(len(text), 7) + text
+
+
+def literal(name, value, indexed=False):
+    """A header by its name and value; `indexed`: the server is to remember it in its dynamic table."""
+    return (b"\x40" if indexed else b"\x00") + string(name) + string(value)
+
+
+STATIC_ENTRIES = 61  # The dynamic table's newest entry is number 62.
+
+
+def index(number):
+    return integer(number, 7, 0x80)
+
+
+def call_headers(path, extra=(), indexed=False):
+    """The header block of a gRPC call."""
+    fields = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", path), (b":authority", b"localhost"),
+              (b"te", b"trailers"), (b"content-type", b"application/grpc"), *extra]
+    return b"".join(literal(name, value, indexed) for name, value in fields)
+
+
+NUM_CALL_HEADERS = 6
+
+
+def call_again():
+    """The same block by index, after one that was sent `indexed`: the fewest bytes with which a call can begin."""
+    return b"".join(index(STATIC_ENTRIES + NUM_CALL_HEADERS - i) for i in range(NUM_CALL_HEADERS))
+
+
+def message(payload):
+    return struct.pack(">BI", 0, len(payload)) + payload
+
+
+def dial(address, timeout=10, receive_buffer=None):
+    """A socket connected to `host:port` or `unix:PATH`."""
+    is_unix = address.startswith("unix:")
+    sock = socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET)
+    if receive_buffer is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    sock.settimeout(timeout)
+    if is_unix:
+        sock.connect("/" + address.removeprefix("unix:").lstrip("/"))
+    else:
+        host, port = address.rsplit(":", 1)
+        sock.connect((host, int(port)))
+    return sock
+
+
+class Closed(Exception):
+    """The server has closed the connection."""
+
+
+class Peer:
+    """One connection to a server, up to and including the settings."""
+
+    def __init__(self, address, receive_buffer=None, acknowledge=True, **settings_values):
+        self.sock, self.bytes_sent, self._pending = dial(address, receive_buffer=receive_buffer), 0, b""
+        self.send(PREFACE + settings(**settings_values))
+        if acknowledge:
+            self.send(frame(SETTINGS, ACK))
+
+    def send(self, data):
+        try:
+            self.sock.sendall(data)
+        except (BrokenPipeError, ConnectionError) as error:
+            raise Closed from error
+        self.bytes_sent += len(data)
+
+    def receive(self):
+        """The next frame: (kind, flags, stream, payload)."""
+        while True:
+            if len(self._pending) >= 9:
+                size = int.from_bytes(self._pending[:3], "big")
+                if len(self._pending) >= 9 + size:
+                    kind, flags, stream = struct.unpack(">BBI", self._pending[3:9])
+                    payload, self._pending = self._pending[9:9 + size], self._pending[9 + size:]
+                    return kind, flags, stream & 0x7FFFFFFF, payload
+            try:
+                data = self.sock.recv(1 << 16)
+            except ConnectionError as error:
+                raise Closed from error
+            if not data:
+                raise Closed
+            self._pending += data
+
+    def drain(self):
+        """Throws away what has come in, so that the server is never held up by us."""
+        while select.select([self.sock], [], [], 0)[0]:
+            try:
+                data = self.sock.recv(1 << 20)
+            except ConnectionError as error:
+                raise Closed from error
+            if not data:
+                raise Closed
+
+    def is_closed(self, seconds):
+        """Whether the server closes the connection within that time."""
+        self.sock.settimeout(seconds)
+        try:
+            while self.sock.recv(1 << 20):
+                pass
+        except (TimeoutError, BlockingIOError):
+            return False
+        except ConnectionError:
+            pass
+        return True
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

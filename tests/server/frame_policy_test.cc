@@ -1,0 +1,155 @@
+#include "server/frame_policy.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace tensord {
+namespace {
+
+using Clock = FramePolicy::Clock;
+using std::chrono::seconds;
+
+constexpr char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+class FramePolicyTest : public testing::Test {
+ protected:
+  FramePolicyTest() { Receive(kPreface); }
+
+  std::optional<CloseReason> Receive(const std::string& bytes) {
+    return policy_.Received(Bytes(bytes), now_);
+  }
+  std::optional<CloseReason> Receive(FrameType type, uint8_t flags, uint32_t stream,
+                                     size_t payload_bytes = 0) {
+    return Receive(Frame(type, flags, stream, payload_bytes));
+  }
+  void Send(FrameType type, uint8_t flags, uint32_t stream, size_t payload_bytes = 0) {
+    const std::string bytes = Frame(type, flags, stream, payload_bytes);
+    policy_.Sent(Bytes(bytes), now_);
+  }
+
+  static std::string Frame(FrameType type, uint8_t flags, uint32_t stream, size_t payload_bytes) {
+    std::string frame;
+    for (const int shift : {16, 8, 0}) frame += static_cast<char>(payload_bytes >> shift);
+    frame += static_cast<char>(type);
+    frame += static_cast<char>(flags);
+    for (const int shift : {24, 16, 8, 0}) frame += static_cast<char>(stream >> shift);
+    return frame + std::string(payload_bytes, '\0');
+  }
+  static absl::Span<const uint8_t> Bytes(const std::string& text) {
+    return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+  }
+
+  const GuardLimits limits_;
+  Clock::time_point now_{};
+  FramePolicy policy_{limits_, now_};
+};
+
+TEST_F(FramePolicyTest, CallsThatAreAnsweredMayGoOnForEver) {
+  for (uint32_t stream = 1; stream < 20'000; stream += 2) {
+    ASSERT_EQ(Receive(FrameType::kHeaders, kFlagEndHeaders, stream, 100), std::nullopt) << stream;
+    ASSERT_EQ(Receive(FrameType::kData, kFlagEndStream, stream, 100), std::nullopt);
+    Send(FrameType::kHeaders, kFlagEndHeaders, stream, 100);
+    Send(FrameType::kData, 0, stream, 16'384);
+    Send(FrameType::kHeaders, kFlagEndHeaders | kFlagEndStream, stream, 20);
+  }
+}
+
+TEST_F(FramePolicyTest, WindowUpdatesAndPingsThatWaitForAnswersGoOnForEver) {
+  Send(FrameType::kSettings, 0, 0, 12);
+  for (int i = 0; i < 20'000; ++i) {
+    ASSERT_EQ(Receive(FrameType::kWindowUpdate, 0, 1, 4), std::nullopt);
+    ASSERT_EQ(Receive(FrameType::kPing, 0, 0, 8), std::nullopt);
+    Send(FrameType::kPing, kFlagAck, 0, 8);
+  }
+}
+
+TEST_F(FramePolicyTest, PingsThatWaitForNoAnswerAreLimited) {
+  Send(FrameType::kSettings, 0, 0, 12);
+  size_t accepted = 0;
+  while (Receive(FrameType::kPing, 0, 0, 8) == std::nullopt) ++accepted;
+  EXPECT_EQ(accepted, limits_.max_pings_unanswered);
+}
+
+TEST_F(FramePolicyTest, CancelledCallsAreLimitedInTheirRate) {
+  int accepted = 0;
+  while (Receive(FrameType::kRstStream, 0, 1, 4) == std::nullopt) ++accepted;
+  EXPECT_EQ(accepted, limits_.cancels_burst);
+  EXPECT_EQ(Receive(FrameType::kPing, 0, 0, 8), CloseReason::kCancels) << "once and for all";
+}
+
+TEST_F(FramePolicyTest, CancellingTwoHundredTimesASecondIsAllowed) {
+  for (int second = 0; second < 100; ++second, now_ += seconds(1)) {
+    for (int i = 0; i < 200; ++i) {
+      ASSERT_EQ(Receive(FrameType::kRstStream, 0, 1, 4), std::nullopt) << second;
+    }
+  }
+}
+
+TEST_F(FramePolicyTest, ResetsThatTheClientProvokesAreCancels) {
+  std::optional<CloseReason> reason;
+  uint32_t stream = 1;
+  for (; !reason && stream < 20'000; stream += 2) {
+    reason = Receive(FrameType::kHeaders, kFlagEndHeaders, stream, 100);
+    Send(FrameType::kRstStream, 0, stream, 4);
+  }
+  EXPECT_EQ(reason, CloseReason::kCancels);
+}
+
+TEST_F(FramePolicyTest, AResetAfterTheStatusIsNoCancel) {
+  for (uint32_t stream = 1; stream < 20'000; stream += 2) {
+    ASSERT_EQ(Receive(FrameType::kHeaders, kFlagEndHeaders, stream, 100), std::nullopt) << stream;
+    Send(FrameType::kHeaders, kFlagEndHeaders | kFlagEndStream, stream, 20);
+    Send(FrameType::kRstStream, 0, stream, 4);
+  }
+}
+
+TEST_F(FramePolicyTest, AHeaderBlockIsLimitedWithItsContinuations) {
+  EXPECT_EQ(Receive(FrameType::kHeaders, 0, 1, 16'000), std::nullopt);
+  EXPECT_EQ(Receive(FrameType::kContinuation, 0, 1, 16'000), std::nullopt);
+  EXPECT_EQ(Receive(FrameType::kContinuation, kFlagEndHeaders, 1, 16'000), std::nullopt);
+  EXPECT_EQ(Receive(FrameType::kHeaders, kFlagEndHeaders, 3, 60'000), std::nullopt) << "a new one";
+  EXPECT_EQ(Receive(FrameType::kHeaders, 0, 5, 40'000), std::nullopt);
+  EXPECT_EQ(Receive(FrameType::kContinuation, 0, 5, 40'000), CloseReason::kHeaders);
+}
+
+TEST_F(FramePolicyTest, EmptyContinuationsEnd) {
+  EXPECT_EQ(Receive(FrameType::kHeaders, 0, 1, 10), std::nullopt);
+  std::optional<CloseReason> reason;
+  for (int i = 0; !reason && i < 20'000; ++i) reason = Receive(FrameType::kContinuation, 0, 1);
+  EXPECT_EQ(reason, CloseReason::kHeaders);
+}
+
+TEST_F(FramePolicyTest, AHeaderBlockIsJudgedBeforeItHasCome) {
+  EXPECT_EQ(Receive(Frame(FrameType::kHeaders, 0, 1, 70'000).substr(0, FrameHeader::kSize)),
+            CloseReason::kHeaders);
+}
+
+TEST_F(FramePolicyTest, OpenStreamsAreLimited) {
+  Send(FrameType::kSettings, 0, 0, 12);
+  uint32_t stream = 1;
+  size_t open = 0;
+  while (Receive(FrameType::kHeaders, kFlagEndHeaders, stream, 10) == std::nullopt) {
+    stream += 2;
+    ++open;
+  }
+  EXPECT_EQ(open, limits_.max_open_streams);
+}
+
+TEST_F(FramePolicyTest, OddFramesAreLimitedInTheirRate) {
+  const FrameType unknown = static_cast<FrameType>(0x77);
+  for (const FrameType type : {FrameType::kSettings, FrameType::kPriority, FrameType::kData,
+                               FrameType::kGoAway, unknown}) {
+    FramePolicy policy(limits_, now_);
+    policy.Received(Bytes(kPreface), now_);
+    std::optional<CloseReason> reason;
+    for (int i = 0; !reason && i < 10'000; ++i) {
+      const std::string frame = Frame(type, 0, 1, 0);
+      reason = policy.Received(Bytes(frame), now_);
+    }
+    EXPECT_EQ(reason, CloseReason::kFrames) << static_cast<int>(type);
+  }
+}
+
+}  // namespace
+}  // namespace tensord
