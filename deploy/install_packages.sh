@@ -7,7 +7,7 @@ set -euo pipefail
 build_packages=(
   ca-certificates g++ cmake ninja-build pkg-config
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
-  libspdlog-dev libcli11-dev rapidjson-dev nlohmann-json3-dev libssl-dev
+  libspdlog-dev libcli11-dev rapidjson-dev nlohmann-json3-dev libssl-dev libseccomp-dev
   grpc-proto                                    # grpc.health.v1 and grpc.reflection.v1, the protos
   python3                                       # makes the sample store, checks the first slice
 )
@@ -16,6 +16,7 @@ test_packages=(
   libgtest-dev libgmock-dev git ccache
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14
   python3-venv
+  strace binutils                               # what tests/attacks sees of the server from outside
 )
 bench_packages=(
   "${build_packages[@]}"

@@ -36,7 +36,7 @@ constexpr char kFooter[] =
     "SIGHUP scans the stores now; otherwise changes are seen by themselves.\n"
     "\n"
     "Exit codes: 0 clean; 1 failure while running; 2 wrong flags; 3 an address is in use;\n"
-    "4 a store cannot be read.";
+    "4 a store cannot be read; 5 the kernel lacks the sandbox that is required.";
 
 // `DIR` or `NAME=DIR`; what stands before `=` is a name only if it could be one.
 StoreOptions ParseStore(const std::string& text) {
@@ -85,6 +85,8 @@ struct Raw {
   uint64_t index_memory_bytes = kDefaultIndexMemoryBytes;
   uint64_t max_open_files = 0;
   std::string reflection = "auto";
+  uint64_t max_connections = 256;
+  std::string sandbox = "auto";
   std::string log_format;
   std::string log_level = "info";
   bool check_config = false;
@@ -169,6 +171,11 @@ void AddServing(CLI::App& app, Raw& raw) {
       ->envname("TENSORD_MAX_STREAMS")
       ->option_text("NUMBER [1024]")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 20));
+  app.add_option("--max-connections", raw.max_connections,
+                 "Connections at once; further ones are closed, as are more than 64 of one peer")
+      ->envname("TENSORD_MAX_CONNECTIONS")
+      ->option_text("NUMBER [256]")
+      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 16));
   app.add_option("--stall-timeout", raw.stall_timeout_ms,
                  "A stream whose client takes nothing for so long is ended; 0: never")
       ->envname("TENSORD_STALL_TIMEOUT")
@@ -183,6 +190,13 @@ void AddServing(CLI::App& app, Raw& raw) {
 }
 
 void AddRunning(CLI::App& app, Raw& raw) {
+  app.add_option(
+         "--sandbox", raw.sandbox,
+         "Confine the process to reading the stores (Landlock, seccomp); auto: as far as the "
+         "kernel can")
+      ->envname("TENSORD_SANDBOX")
+      ->check(CLI::IsMember({"auto", "require", "off"}))
+      ->option_text("auto|require|off [auto]");
   app.add_option("--log-format", raw.log_format, "Default: text on a terminal, else json")
       ->envname("TENSORD_LOG_FORMAT")
       ->check(CLI::IsMember({"text", "json"}))
@@ -214,6 +228,10 @@ Flags Convert(const Raw& raw, bool is_terminal) {
   flags.server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
   flags.server.buffer_memory_bytes = raw.buffer_memory_bytes;
   flags.server.max_streams = raw.max_streams;
+  flags.server.guard.max_connections = raw.max_connections;
+  flags.sandbox = raw.sandbox == "off"       ? SandboxMode::kOff
+                  : raw.sandbox == "require" ? SandboxMode::kRequire
+                                             : SandboxMode::kAuto;
   flags.server.stall_timeout = std::chrono::milliseconds(raw.stall_timeout_ms);
   flags.server.reflection = raw.reflection == "on"    ? Reflection::kOn
                             : raw.reflection == "off" ? Reflection::kOff

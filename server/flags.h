@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "server/sandbox.h"
 #include "server/server.h"
 #include "src/catalog.h"
 
@@ -24,6 +25,7 @@ struct Flags {
   // Absent: the default, which depends on the file systems that the stores lie on.
   std::optional<std::chrono::milliseconds> rescan_interval;
   ServerOptions server;
+  SandboxMode sandbox = SandboxMode::kAuto;
   LogFormat log_format = LogFormat::kText;
   std::string log_level;  // As spdlog names them.
   bool check_config = false;

@@ -158,12 +158,15 @@ absl::Status RemoveStale(const std::string& path) {
   return absl::OkStatus();
 }
 
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
 // Held while a path is probed and bound, so that of two servers that start at once only one
 // replaces a stale socket. Leaves nothing behind, because it locks the directory itself.
 OwnedFd LockDirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  OwnedFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  OwnedFd fd(open(DirectoryOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() >= 0) flock(fd.get(), LOCK_EX);
   return fd;
 }
@@ -183,6 +186,11 @@ absl::StatusOr<std::vector<Listener>> Listener::Open(absl::string_view address, 
   std::vector<Listener> listeners;
   listeners.push_back(std::move(listener));
   return listeners;
+}
+
+std::optional<std::string> Listener::UnixDirectory(absl::string_view address) {
+  const std::optional<std::string> path = UnixPath(address);
+  return path ? std::make_optional(DirectoryOf(*path)) : std::nullopt;
 }
 
 absl::StatusOr<Listener> Listener::OpenUnix(const std::string& path, mode_t mode) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ class Listener {
   // than 107 bytes; ALREADY_EXISTS when it is in use, or when something other than a socket is
   // there; FAILED_PRECONDITION for anything else that the system refuses.
   static absl::StatusOr<std::vector<Listener>> Open(absl::string_view address, mode_t unix_mode);
+
+  // The directory in which Open would make a Unix socket; absent for a TCP address.
+  static std::optional<std::string> UnixDirectory(absl::string_view address);
 
   Listener(Listener&& other) noexcept;
   Listener& operator=(Listener&&) = delete;

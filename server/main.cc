@@ -24,6 +24,7 @@
 #include "server/log.h"
 #include "server/reload_log.h"
 #include "server/reload_signal.h"
+#include "server/sandbox.h"
 #include "server/server.h"
 #include "server/stop_signal.h"
 #include "server/version.h"
@@ -38,6 +39,7 @@ namespace {
 constexpr int kExitFailure = 1;
 constexpr int kExitAddressInUse = 3;
 constexpr int kExitStoreUnreadable = 4;
+constexpr int kExitNoSandbox = 5;
 
 // Below the 30 s after which Kubernetes kills.
 constexpr std::chrono::seconds kShutdownGrace(25);
@@ -111,7 +113,24 @@ absl::StatusOr<std::unique_ptr<Reloader>> StartReloading(const Flags& flags, Liv
                          [log](const ReloadReport& report) { log->Report(report); });
 }
 
-int Serve(Flags flags, StopSignal& stop, ReloadSignal& reload) {
+// What must stay within reach once the process is confined.
+LandlockRules ReachOf(const Flags& flags) {
+  LandlockRules rules;
+  for (const StoreOptions& store : flags.stores) {
+    for (std::string& path : ReadableFor(store.path)) rules.readable.push_back(std::move(path));
+  }
+  for (const std::string& address : flags.server.listen) {
+    if (const auto home = Listener::UnixDirectory(address)) rules.socket_homes.push_back(*home);
+  }
+  return rules;
+}
+
+int NoSandbox(const absl::Status& status) {
+  LogError("cannot confine the process", {{"error", Message(status)}});
+  return absl::IsUnimplemented(status) ? kExitNoSandbox : kExitFailure;
+}
+
+int Serve(Flags flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& reload) {
   LogStart(flags);
   flags.server.guard_report = [log = std::make_shared<GuardLog>()](CloseReason reason,
                                                                    const std::string& peer) {
@@ -133,6 +152,10 @@ int Serve(Flags flags, StopSignal& stop, ReloadSignal& reload) {
     LogError("store cannot be read", {{"error", Message(reloader.status())}});
     return kExitStoreUnreadable;
   }
+  if (const absl::Status confined = sandbox.ConfineCalls(); !confined.ok()) {
+    return NoSandbox(confined);
+  }
+  LogInfo("confined", {{"by", sandbox.parts()}});
   reload.Handle([&] { (*reloader)->ReloadNow(); });
   (*server)->SetServing(true);
   // Scripts wait for this line to learn the port, whatever the format, so the address is in it.
@@ -154,9 +177,13 @@ int Main(int argc, const char* const* argv) {
   StartLog(flags.log_format, flags.log_level);
   if (flags.check_config) return CheckConfig(flags);
   RaiseDescriptorLimit();
+  Sandbox sandbox(flags.sandbox);
+  if (const absl::Status confined = sandbox.ConfineFiles(ReachOf(flags)); !confined.ok()) {
+    return NoSandbox(confined);
+  }
   ReloadSignal reload;
   StopSignal stop;
-  return Serve(std::move(flags), stop, reload);
+  return Serve(std::move(flags), sandbox, stop, reload);
 }
 
 }  // namespace

@@ -83,6 +83,19 @@ TEST(Flags, SizesTakeUnits) {
   EXPECT_EQ(flags.server.max_request_bytes, 16 << 20);
 }
 
+TEST(Flags, LimitsOfConnections) {
+  EXPECT_EQ(Good({"--store", "/m"}).server.guard.max_connections, 256);
+  EXPECT_EQ(Good({"--store", "/m", "--max-connections", "7"}).server.guard.max_connections, 7);
+  EXPECT_TRUE(std::holds_alternative<ExitNow>(Parse({"--store", "/m", "--max-connections", "0"})));
+}
+
+TEST(Flags, Sandbox) {
+  EXPECT_EQ(Good({"--store", "/m"}).sandbox, SandboxMode::kAuto);
+  EXPECT_EQ(Good({"--store", "/m", "--sandbox", "require"}).sandbox, SandboxMode::kRequire);
+  EXPECT_EQ(Good({"--store", "/m", "--sandbox", "off"}).sandbox, SandboxMode::kOff);
+  EXPECT_TRUE(std::holds_alternative<ExitNow>(Parse({"--store", "/m", "--sandbox", "on"})));
+}
+
 TEST(Flags, LimitsOfLoad) {
   const Flags flags = Good({"--store", "/m", "--max-streams", "7", "--stall-timeout", "1m30s",
                             "--buffer-memory", "8MiB"});
