@@ -31,7 +31,10 @@ stage_lint() { tests/lint.sh; }
 stage_oracles() { build/venv/bin/pytest -q tests/oracle; }
 
 # Real binaries, real models, grpcurl, and README's own commands.
-stage_e2e() { build/venv/bin/pytest -q tests/e2e; }
+stage_e2e() {
+  build/venv/bin/pytest -q tests/e2e
+  build/venv/bin/pytest -q tests/attacks
+}
 
 # Address and undefined-behaviour sanitizers over every test of the tree.
 stage_asan() {
