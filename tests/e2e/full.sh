@@ -34,6 +34,10 @@ gcc -O2 -Wall -Wextra -Werror -o build/e2e/failing_fs tests/e2e/full/failing_fs.
 pytest=(build/venv/bin/pytest -q -o 'python_files=full_*.py')
 echo "== a file system that fails, a memory limit, another device"
 "${pytest[@]}" tests/e2e/full/full_fuse.py tests/e2e/full/full_memory.py tests/e2e/full/full_remount.py
+if [ "${1:-}" != --short ]; then
+  echo "== a host that is gone, about a minute"
+  "${pytest[@]}" tests/e2e/full/full_link.py
+fi
 for percent in 1 5; do
   echo "== $percent % of all packets lost"
   unshare -n bash -euc '
