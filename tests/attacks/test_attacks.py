@@ -4,6 +4,7 @@ The figures that hang on time are in the table that run.sh prints."""
 import json
 import threading
 import time
+from datetime import datetime, timedelta
 
 import pytest
 from processes import wait_until
@@ -14,7 +15,8 @@ from observing import Observation
 from wire_fuzz import answers
 
 MIB = 1 << 20
-SECONDS = 1  # Of attack; raw gRPC takes hundreds of MiB in that time.
+SECONDS = 1  # Of an attack that is not cut.
+PATIENCE_SECONDS = 60  # For one that is, far above what it takes.
 
 # What the process may grow by.
 GROWTH = {"continuation_flood": 32 * MIB, "empty_continuations": 32 * MIB}
@@ -62,7 +64,8 @@ def test_an_attack_costs_little_and_others_are_served(server, tmp_path, address_
     running = server(make_store(tmp_path / "store"), *address_flags)
     assert answers(running.address)
     with Others(running.address) as others, Observation(running.pid) as seen:
-        result = vectors.ALL[name](running.address, time.monotonic() + SECONDS)
+        seconds = PATIENCE_SECONDS if name in CLOSED else SECONDS
+        result = vectors.ALL[name](running.address, time.monotonic() + seconds)
     assert running.process.poll() is None, f"the server died: {running.log}"
     assert seen.growth_bytes <= GROWTH.get(name, DEFAULT_GROWTH), f"{seen.growth_bytes / MIB:.0f} MiB, {result}"
     if name not in CROWDS:
@@ -72,10 +75,13 @@ def test_an_attack_costs_little_and_others_are_served(server, tmp_path, address_
         assert result.closed_after is not None, str(result)
 
 
-def test_of_many_closes_few_are_logged(server, tmp_path):
-    running, rounds = server(make_store(tmp_path / "store")), 20
+def test_each_reason_is_logged_once_a_second_at_most(server, tmp_path):
+    running, rounds = server(make_store(tmp_path / "store")), 10
     for _ in range(rounds):
-        assert vectors.rapid_reset(running.address, time.monotonic() + SECONDS).closed_after is not None
+        assert vectors.rapid_reset(running.address, time.monotonic() + PATIENCE_SECONDS).closed_after is not None
     wait_until(lambda: "the guard closed a connection" in running.log, "the close is logged")
     lines = [json.loads(line) for line in running.log.splitlines() if "the guard closed a connection" in line]
-    assert len(lines) < rounds and (lines[0]["reason"], lines[0]["suppressed"]) == ("cancels", 0)
+    assert sum(1 + line["suppressed"] for line in lines) <= rounds
+    assert (lines[0]["reason"], lines[0]["suppressed"]) == ("cancels", 0)
+    seconds = [datetime.fromisoformat(line["ts"].replace("Z", "+00:00")) for line in lines]
+    assert all(later - earlier >= timedelta(seconds=0.99) for earlier, later in zip(seconds, seconds[1:]))
