@@ -116,13 +116,13 @@ def test_ten_thousand_queued_requests(server, tmp_path, model):
         counts["queued request"] += QUEUED
 
 
-def test_ten_thousand_streams_at_once(server, tmp_path, model):
+def test_thousands_of_streams_at_once(server, tmp_path, model):
     """As many as their connections may open, none of them read: most are refused with a hint, and memory stays."""
     truth, running = Truth([model]), server(tmp_path / "store")
-    channels = [open_channel(running.address) for _ in range(QUEUED // 125)]
+    channels = [open_channel(running.address) for _ in range(40)]
     before = anon_bytes(running.pid)
-    calls = [start(rpc.TensorStoreStub(channel), "m") for channel in channels for _ in range(125)]
-    wait_until(lambda: sum(call.done() for call in calls) >= QUEUED - MAX_STREAMS, "those beyond the limit are refused")
+    calls = [start(rpc.TensorStoreStub(channel), "m") for channel in channels for _ in range(100)]
+    wait_until(lambda: sum(call.done() for call in calls) >= len(calls) - MAX_STREAMS, "those beyond the limit are refused")
     refused = [call for call in calls if call.done()]
     assert {(call.code(), reason_of(call)) for call in refused} == {(grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")}
     # Beside the streams: what gRPC holds of a connection.

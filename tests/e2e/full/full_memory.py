@@ -91,7 +91,9 @@ class Attack:
         large = pb.GetTensorsRequest(model="m", selections=[pb.Selection(tensor="small")] * 300_000, plan_only=True)
         self._calls += [stub.GetTensors(large, timeout=CALL_SECONDS) for stub in stubs[:16]]
         host, port = address.rsplit(":", 1)
-        self._dials = [socket.create_connection((host, int(port)), timeout=10) for _ in range(300)]
+        for _ in range(300):
+            socket.create_connection((host, int(port)), timeout=10).close()
+        self._dials = [socket.create_connection((host, int(port)), timeout=10) for _ in range(15)]
 
     def end(self):
         for call in self._calls:
