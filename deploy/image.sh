@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds the image from Dockerfile without a Docker engine: with Debian's buildah, in a chroot, on a base that debootstrap makes.
 #
-# usage: deploy/image.sh [TAG]        as root; TAG: localhost/tensord:latest
+# usage: deploy/image.sh [TAG [WORKER_TAG]]   as root; TAG: localhost/tensord:latest; WORKER_TAG: of the example worker, if wanted
 #   BASE=IMAGE             build on this image, which is pulled, instead of a debootstrap'ed Debian 12
 #   TENSORD_IMAGE_DIR=DIR  where the images are kept; default: build/image
 #   TENSORD_CCACHE=DIR     compile through this compiler cache
 # Prints the image's id, and writes DIR/tensord.oci.tar and DIR/tensord.cdx.json. The same checkout and base give the same id.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tag=${1:-localhost/tensord:latest}
+tag=${1:-localhost/tensord:latest} worker_tag=${2:-}
 dir=$(realpath -m "${TENSORD_IMAGE_DIR:-build/image}")
 base=${BASE:-}
 
@@ -46,8 +46,12 @@ fi
 pull=never
 [ -z "${BASE:-}" ] || pull=true
 # Docker's format, because the other has no place for the health check. Times are all 0: the same content is the same image.
-buildah "${storage[@]}" bud --isolation chroot "--pull=$pull" --network host --format docker --timestamp 0 --layers \
-  "${options[@]}" -f Dockerfile -t "$tag" .
+build() { # TAG [OPTION...]
+  buildah "${storage[@]}" bud --isolation chroot "--pull=$pull" --network host --format docker --timestamp 0 --layers \
+    "${options[@]}" "${@:2}" -f Dockerfile -t "$1" .
+}
+build "$tag"
+[ -z "$worker_tag" ] || build "$worker_tag" --target worker
 buildah "${storage[@]}" push -q "$tag" "oci-archive:$dir/tensord.oci.tar"
 container=$(buildah "${storage[@]}" from --pull-never "$tag")
 cp "$(buildah "${storage[@]}" mount "$container")/usr/share/sbom/tensord.cdx.json" "$dir/"

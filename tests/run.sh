@@ -2,7 +2,7 @@
 # Installs what the tests need, builds, and runs all of them. Nothing is skipped: a missing tool is a failure.
 #
 # usage: tests/run.sh [STAGE...]
-#   Stages, all by default and in this order: release lint oracles e2e asan clang tsan
+#   Stages, all by default and in this order: release lint oracles e2e deploy asan clang tsan
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # A second checkout, wherever it lies, finds what the first has compiled.
@@ -35,6 +35,9 @@ stage_e2e() {
   build/venv/bin/pytest -q tests/e2e
   build/venv/bin/pytest -q tests/attacks
 }
+
+# What is in deploy/, as far as it needs neither privileges nor containers.
+stage_deploy() { tests/deploy/run.sh --short; }
 
 # Address and undefined-behaviour sanitizers over every test of the tree.
 stage_asan() {
@@ -72,7 +75,7 @@ deploy/install_packages.sh test
 mkdir -p build
 tests/tools.sh
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(release lint oracles e2e asan clang tsan)
+[ ${#stages[@]} -gt 0 ] || stages=(release lint oracles e2e deploy asan clang tsan)
 for stage in "${stages[@]}"; do
   declare -F "stage_$stage" >/dev/null || { echo "error: no stage called $stage" >&2; exit 2; }
   printf '\n== %s\n' "$stage"

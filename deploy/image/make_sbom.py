@@ -21,16 +21,16 @@ def output_of(*command):
 
 def packages_of(paths):
     """{package: one of its files} for files that belong to Debian packages."""
-    found = {}
-    for path in sorted({str(pathlib.Path(p).resolve()) for p in paths}):
-        # dpkg knows /lib by its old name on systems that were merged into /usr.
-        for name in (path, path.removeprefix("/usr")):
-            answer = subprocess.run(["dpkg", "-S", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-            if answer.returncode == 0:
-                found.setdefault(answer.stdout.split(":")[0].split(",")[0], path)
-                break
-        else:
-            raise SystemExit(f"error: no package has {path}")
+    wanted = {str(pathlib.Path(path).resolve()) for path in paths}
+    # dpkg knows /lib by its old name on systems that were merged into /usr.
+    names = {name: path for path in wanted for name in (path, path.removeprefix("/usr"))}
+    found, owned = {}, set()
+    for owner in sorted(pathlib.Path("/var/lib/dpkg/info").glob("*.list")):
+        for name in names.keys() & set(owner.read_text().splitlines()):
+            found.setdefault(owner.stem.split(":")[0], names[name])
+            owned.add(names[name])
+    if owned != wanted:
+        raise SystemExit(f"error: no package has {sorted(wanted - owned)}")
     return found
 
 
@@ -43,15 +43,14 @@ def objects_of(build, target):
 
 
 def headers_of(build, objects):
-    """System headers that `objects` were compiled with. A directory answers for its files: dpkg is slow."""
-    headers, wanted = {}, False
+    """System headers that `objects` were compiled with."""
+    headers, wanted = set(), False
     for line in output_of("ninja", "-C", build, "-t", "deps").splitlines():
         if line and not line.startswith(" "):
             wanted = line.split(":")[0] in objects
         elif wanted and line.strip().startswith("/usr/"):
-            path = line.strip()
-            headers.setdefault(str(pathlib.Path(path).parent), path)
-    return headers.values()
+            headers.add(line.strip())
+    return headers
 
 
 def licences_of(package):
