@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "server/file_faults.h"
+
 namespace tensord {
 
 // Below 64 KiB the cost of a message outweighs its data.
@@ -23,6 +25,7 @@ inline uint32_t ClampChunkBytes(uint32_t requested, uint32_t server_default) {
 struct ChunkOptions {
   uint32_t chunk_bytes = kDefaultChunkBytes;  // Of data in a message, clamped.
   bool checksum = false;
+  FileFaults* faults = nullptr;  // Null, or outlives the stream.
 };
 
 }  // namespace tensord

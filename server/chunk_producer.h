@@ -20,7 +20,8 @@ class ChunkProducer {
   struct Chunk {
     grpc::ByteBuffer message;
     bool is_last = false;
-    // There is no message: a file has failed since Plan, which is to be called again.
+    // There is no message: a file has failed since Plan, or is not as it was thought to be. Plan is
+    // to be called again.
     bool is_void = false;
   };
 

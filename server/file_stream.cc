@@ -73,57 +73,84 @@ absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Open(const Catalog& cata
   return stream;
 }
 
+uint64_t FileStream::DataBytes() const {
+  return std::min<uint64_t>(options_.chunk_bytes, end_ - offset_);
+}
+
+bool FileStream::IsSentMapped(uint64_t size) const {
+  return file_->is_mapped() && size >= kMinMappedBytes;
+}
+
 ChunkProducer::Needs FileStream::Plan() {
-  const uint64_t size = std::min<uint64_t>(options_.chunk_bytes, end_ - offset_);
-  if (size >= kMinMappedBytes) return {};
-  const size_t own_bytes = kMaxPrefixBytes + size;
-  return {.wanted_bytes = own_bytes, .least_bytes = own_bytes, .is_heavy = true};
+  const uint64_t size = DataBytes();
+  if (IsSentMapped(size)) return {};
+  return {.wanted_bytes = kMaxPrefixBytes + size,
+          .least_bytes = kMaxPrefixBytes + std::min<uint64_t>(size, kMinChunkBytes),
+          .is_heavy = true};
 }
 
 absl::StatusOr<ChunkProducer::Chunk> FileStream::Next(const std::shared_ptr<DrainGate>& gate,
                                                       BufferBudget::Buffer buffer) {
-  const uint64_t size = std::min<uint64_t>(options_.chunk_bytes, end_ - offset_);
+  uint64_t size = DataBytes();
+  if (!IsSentMapped(size)) size = std::min<uint64_t>(size, buffer.size() - kMaxPrefixBytes);
   if (size > 0) {
     const FileRange range{offset_, size};
-    TENSORD_RETURN_IF_ERROR(Annotated(PrepareToRead(*file_, {&range, 1})));
+    TENSORD_RETURN_IF_ERROR(Failed(PrepareToRead(*file_, {&range, 1})));
   }
-  const absl::Span<const std::byte> data = file_->bytes().subspan(offset_, size);
-  const std::string prefix = Prefix(data);
-  const bool is_mapped = size >= kMinMappedBytes;
-  MessageBuilder builder(prefix.size() + (is_mapped ? 0 : size), std::move(buffer));
-  std::memcpy(builder.Own(prefix.size()).data(), prefix.data(), prefix.size());
-  if (is_mapped) {
-    file_->Touch(data);
-    builder.Append(file_, data, gate);
-  } else if (size > 0) {
-    std::memcpy(builder.Own(size).data(), data.data(), size);
-  }
-  if (size > 0) TENSORD_RETURN_IF_ERROR(Annotated(ConfirmRead(*file_)));
+  TENSORD_ASSIGN_OR_RETURN(grpc::ByteBuffer message, Encode(size, gate, std::move(buffer)));
+  if (size > 0) TENSORD_RETURN_IF_ERROR(Failed(ConfirmRead(*file_)));
   offset_ += size;
   read_bytes_ += size;
   sent_bytes_ += size;
   info_sent_ = true;
-  return Chunk{builder.Build(), offset_ == end_};
+  return Chunk{std::move(message), offset_ == end_};
 }
 
-absl::Status FileStream::Finish() { return Annotated(ConfirmRead(*file_)); }
+absl::StatusOr<grpc::ByteBuffer> FileStream::Encode(uint64_t size,
+                                                    const std::shared_ptr<DrainGate>& gate,
+                                                    BufferBudget::Buffer buffer) {
+  const bool is_mapped = IsSentMapped(size);
+  // Its size does not depend on the checksum, which may be known only behind the data.
+  const size_t prefix_bytes = Prefix(size, 0).size();
+  MessageBuilder builder(prefix_bytes + (is_mapped ? 0 : size), std::move(buffer));
+  const absl::Span<std::byte> prefix = builder.Own(prefix_bytes);
+  absl::Span<const std::byte> data;
+  if (is_mapped) {
+    data = file_->bytes().subspan(offset_, size);
+    file_->Touch(data);
+  } else if (size > 0) {
+    const absl::Span<std::byte> copy = builder.Own(size);
+    TENSORD_RETURN_IF_ERROR(Failed(file_->Read(offset_, copy)));
+    data = copy;
+  }
+  const uint32_t crc = options_.checksum ? ExtendCrc32c(0, data) : 0;
+  std::memcpy(prefix.data(), Prefix(size, crc).data(), prefix_bytes);
+  if (is_mapped) builder.Append(file_, data, gate);
+  return builder.Build();
+}
 
-std::string FileStream::Prefix(absl::Span<const std::byte> data) {
+absl::Status FileStream::Finish() {
+  return file_->is_mapped() ? Failed(ConfirmRead(*file_)) : absl::OkStatus();
+}
+
+std::string FileStream::Prefix(uint64_t size, uint32_t crc) const {
   v1::FileChunk chunk;
   if (!info_sent_) *chunk.mutable_info() = info_;
   chunk.set_offset_bytes(offset_);
-  if (options_.checksum) chunk.set_crc32c(ExtendCrc32c(0, data));
+  if (options_.checksum) chunk.set_crc32c(crc);
   std::string prefix = chunk.SerializeAsString();
-  if (data.empty()) return prefix;
+  if (size == 0) return prefix;
   std::array<uint8_t, 11> field;  // A tag of one byte and a varint of at most ten.
   field[0] = kDataTag;
-  const uint8_t* end = CodedOutputStream::WriteVarint64ToArray(data.size(), field.data() + 1);
+  const uint8_t* end = CodedOutputStream::WriteVarint64ToArray(size, field.data() + 1);
   prefix.append(reinterpret_cast<const char*>(field.data()), end - field.data());
   return prefix;
 }
 
-absl::Status FileStream::Annotated(const absl::Status& status) const {
-  return status.ok() ? status : Annotate(status, absl::StrCat("file ", Quote(info_.file())));
+absl::Status FileStream::Failed(const absl::Status& status) const {
+  if (status.ok()) return status;
+  if (options_.faults != nullptr) options_.faults->Report(info_.model(), info_.file(), status);
+  return Annotate(status, absl::StrCat("file ", Quote(info_.file())));
 }
 
 }  // namespace tensord

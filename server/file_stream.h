@@ -17,7 +17,7 @@
 
 namespace tensord {
 
-// Sends a range of a file from where it is mapped.
+// Sends a range of a file from where it is mapped, or reads it.
 class FileStream final : public ChunkProducer {
  public:
   // All checking of the call. Errors: MODEL_NOT_FOUND, AMBIGUOUS_MODEL, VERSION_CHANGED,
@@ -36,9 +36,15 @@ class FileStream final : public ChunkProducer {
              const ChunkOptions& options)
       : file_(std::move(file)), info_(std::move(info)), options_(options) {}
 
+  // Of the next message, if there is memory for it.
+  uint64_t DataBytes() const;
+  bool IsSentMapped(uint64_t size) const;
+  // Writes the next message, of `size` bytes of data. Errors name the file.
+  absl::StatusOr<grpc::ByteBuffer> Encode(uint64_t size, const std::shared_ptr<DrainGate>& gate,
+                                          BufferBudget::Buffer buffer);
   // The message's fields up to its data.
-  std::string Prefix(absl::Span<const std::byte> data);
-  absl::Status Annotated(const absl::Status& status) const;
+  std::string Prefix(uint64_t size, uint32_t crc) const;
+  absl::Status Failed(const absl::Status& status) const;
 
   const std::shared_ptr<const ServedFile> file_;
   const v1::FileStreamInfo info_;

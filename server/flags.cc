@@ -84,6 +84,7 @@ struct Raw {
   std::optional<uint64_t> rescan_interval_ms;
   uint64_t index_memory_bytes = kDefaultIndexMemoryBytes;
   uint64_t max_open_files = 0;
+  std::string read_mode = "auto";
   std::string reflection = "auto";
   uint64_t max_connections = 256;
   std::string sandbox = "auto";
@@ -127,6 +128,11 @@ void AddStores(CLI::App& app, Raw& raw) {
       ->envname("TENSORD_MAX_OPEN_FILES")
       ->option_text("NUMBER")
       ->check(CLI::Range(uint64_t{1}, uint64_t{kMaxOpenFiles}));
+  app.add_option("--read-mode", raw.read_mode,
+                 "How files are read; auto: pread on network and FUSE file systems, else mmap")
+      ->envname("TENSORD_READ_MODE")
+      ->check(CLI::IsMember({"auto", "mmap", "pread"}))
+      ->option_text("auto|mmap|pread [auto]");
 }
 
 void AddServing(CLI::App& app, Raw& raw) {
@@ -211,6 +217,11 @@ void AddRunning(CLI::App& app, Raw& raw) {
   app.set_version_flag("--version", std::string("tensord ") + kVersion);
 }
 
+ReadMode ParseReadMode(const std::string& text) {
+  if (text == "mmap") return ReadMode::kMmap;
+  return text == "pread" ? ReadMode::kPread : ReadMode::kAuto;
+}
+
 Flags Convert(const Raw& raw, bool is_terminal) {
   Flags flags;
   for (const std::string& store : Repeated(raw.stores, "TENSORD_STORE")) {
@@ -218,6 +229,7 @@ Flags Convert(const Raw& raw, bool is_terminal) {
   }
   flags.catalog.index_memory_bytes = raw.index_memory_bytes;
   flags.catalog.max_open_files = raw.max_open_files;
+  flags.catalog.read_mode = ParseReadMode(raw.read_mode);
   if (raw.rescan_interval_ms) {
     flags.rescan_interval = std::chrono::milliseconds(*raw.rescan_interval_ms);
   }

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "server/fault_log.h"
 #include "server/flags.h"
 #include "server/guard_log.h"
 #include "server/log.h"
@@ -137,6 +138,8 @@ int Serve(Flags flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& reload)
     log->Report(reason, peer);
   };
   LiveCatalog catalog;
+  const auto faults = std::make_shared<FaultLog>();
+  flags.server.on_file_fault = [faults](const FileFault& fault) { faults->Report(fault); };
   // Addresses first: a second server on one of them ends before it has read a whole store.
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags.server, &catalog);
   if (!server.ok()) {

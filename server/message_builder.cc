@@ -20,17 +20,26 @@ void Drop(void* user_data) {
 
 void Return(void* user_data) { delete static_cast<BufferBudget::Buffer*>(user_data); }
 
-grpc::Slice SliceOf(size_t size_bytes, BufferBudget::Buffer buffer) {
-  if (buffer.size() == 0) return grpc::Slice(size_bytes);
-  buffer.Shrink(size_bytes);
-  std::byte* const data = buffer.data();
-  return grpc::Slice(data, size_bytes, &Return, new BufferBudget::Buffer(std::move(buffer)));
+BufferBudget::Buffer* Keep(BufferBudget::Buffer buffer) {
+  return buffer.size() == 0 ? nullptr : new BufferBudget::Buffer(std::move(buffer));
+}
+
+absl::Span<std::byte> Behind(size_t own_bytes, const BufferBudget::Buffer* buffer) {
+  if (buffer == nullptr) return {};
+  return {buffer->data() + own_bytes, buffer->size() - own_bytes};
+}
+
+grpc::Slice SliceOf(size_t own_bytes, BufferBudget::Buffer* buffer) {
+  if (buffer == nullptr) return grpc::Slice(own_bytes);
+  return grpc::Slice(buffer->data(), own_bytes, &Return, buffer);
 }
 
 }  // namespace
 
 MessageBuilder::MessageBuilder(size_t own_bytes, BufferBudget::Buffer buffer)
-    : own_(SliceOf(own_bytes, std::move(buffer))) {}
+    : buffer_(Keep(std::move(buffer))),
+      scratch_(Behind(own_bytes, buffer_)),
+      own_(SliceOf(own_bytes, buffer_)) {}
 
 absl::Span<std::byte> MessageBuilder::Own(size_t size_bytes) {
   assert(size_bytes <= own_.size() - used_);
@@ -51,6 +60,7 @@ void MessageBuilder::Append(std::shared_ptr<const ServedFile> file,
 grpc::ByteBuffer MessageBuilder::Build() {
   Cut();
   assert(used_ == own_.size());
+  if (buffer_ != nullptr) buffer_->Shrink(used_);
   return grpc::ByteBuffer(slices_.data(), slices_.size());
 }
 

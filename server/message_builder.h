@@ -24,6 +24,7 @@ class MessageBuilder {
 
   // `own_bytes`: how much Own will hand out in all, exactly. `buffer`: where it lies, at least as
   // large, or empty; it is returned when gRPC has let go of the message, not when it is "written".
+  // What lies behind `own_bytes` is returned by Build.
   MessageBuilder(size_t own_bytes, BufferBudget::Buffer buffer);
   MessageBuilder(const MessageBuilder&) = delete;
   MessageBuilder& operator=(const MessageBuilder&) = delete;
@@ -39,10 +40,15 @@ class MessageBuilder {
 
   grpc::ByteBuffer Build();
 
+  // Memory for the work that the message takes, until Build: what of the buffer it does not need.
+  absl::Span<std::byte> scratch() const { return scratch_; }
+
  private:
   // Closes the piece of our buffer that was handed out since the last mapped slice.
   void Cut();
 
+  BufferBudget::Buffer* const buffer_;  // Owned by `own_`; null where there is none.
+  const absl::Span<std::byte> scratch_;
   grpc::Slice own_;
   size_t used_ = 0;
   size_t cut_ = 0;  // Up to here `own_` stands in `slices_`; below or equal to `used_`.

@@ -65,7 +65,7 @@ DraftPart MessageDrafter::NextPart(const StreamPosition& position, const ModelFi
   const size_t file = result.file;
   if (!options_.plan_only && result.begin < result.end) {
     if (files.status(file).ok()) {
-      Measure(result, room, part);
+      Measure(result, files.is_mapped(file), room, part);
       if (!part.is_mapped) BoundWork(result, work_room, part);
     } else {
       part.error = &files.status(file);
@@ -75,10 +75,11 @@ DraftPart MessageDrafter::NextPart(const StreamPosition& position, const ModelFi
   return part;
 }
 
-void MessageDrafter::Measure(const PlannedResult& result, uint64_t room, DraftPart& part) const {
+void MessageDrafter::Measure(const PlannedResult& result, bool is_file_mapped, uint64_t room,
+                             DraftPart& part) const {
   const uint64_t limit = std::min(room, result.end - part.offset_bytes);
   part.size_bytes = limit;
-  if (limit < kMinMappedBytes) return;
+  if (!is_file_mapped || limit < kMinMappedBytes) return;
   const std::shared_ptr<const SlicePlan>& slice = plan_.slices[result.slice];
   if (slice->is_contiguous()) {
     part.is_mapped = true;

@@ -30,7 +30,7 @@ struct DraftPart {
   size_t prefix_bytes = 0;
   bool has_header = false;
   uint64_t touched_bytes = 0;           // Of its file, if copied; about.
-  bool is_mapped = false;               // Sent from where it is mapped, else copied.
+  bool is_mapped = false;               // Sent from where it is mapped, else copied or read.
   const absl::Status* error = nullptr;  // Of the result's file; then there are no data.
 };
 
@@ -76,7 +76,8 @@ class MessageDrafter {
   DraftPart NextPart(const StreamPosition& position, const ModelFiles& files, uint64_t room,
                      uint64_t work_room) const;
   // Chooses between mapping and copying: sets size_bytes and is_mapped.
-  void Measure(const PlannedResult& result, uint64_t room, DraftPart& part) const;
+  void Measure(const PlannedResult& result, bool is_file_mapped, uint64_t room,
+               DraftPart& part) const;
   // Sets touched_bytes, and size_bytes such that it is at most about `work_room`.
   void BoundWork(const PlannedResult& result, uint64_t work_room, DraftPart& part) const;
 

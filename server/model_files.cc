@@ -9,36 +9,37 @@
 
 namespace tensord {
 
-ModelFiles::ModelFiles(std::shared_ptr<const Model> model)
-    : model_(std::move(model)), files_(model_->files().size()) {}
+ModelFiles::ModelFiles(std::shared_ptr<const Model> model, FileFaults* faults)
+    : model_(std::move(model)), faults_(faults), files_(model_->files().size()) {}
 
 bool ModelFiles::Prepare(size_t file, absl::Span<const FileRange> ranges) {
   if (!files_[file].status.ok()) return false;
-  if (files_[file].mapping == nullptr) {
-    absl::StatusOr<std::shared_ptr<const ServedFile>> mapping = model_->Map(file);
-    if (!mapping.ok()) return Note(file, mapping.status());
-    files_[file].mapping = *std::move(mapping);
+  if (files_[file].opened == nullptr) {
+    absl::StatusOr<std::shared_ptr<const ServedFile>> opened = model_->Map(file);
+    if (!opened.ok()) return Note(file, opened.status());
+    files_[file].opened = *std::move(opened);
   }
-  return Note(file, PrepareToRead(*files_[file].mapping, ranges));
+  return Note(file, PrepareToRead(*files_[file].opened, ranges));
 }
 
 bool ModelFiles::Confirm(size_t file) {
-  return files_[file].status.ok() && Note(file, ConfirmRead(*files_[file].mapping));
+  return files_[file].status.ok() && Note(file, ConfirmRead(*files_[file].opened));
 }
 
-absl::Status ModelFiles::ConfirmAll() {
+absl::Status ModelFiles::ConfirmMapped() {
   for (size_t file = 0; file < files_.size(); ++file) {
-    if (files_[file].mapping != nullptr && !Confirm(file)) return files_[file].status;
+    const ServedFile* const opened = files_[file].opened.get();
+    if (opened != nullptr && opened->is_mapped() && !Confirm(file)) return files_[file].status;
   }
   return absl::OkStatus();
 }
 
 bool ModelFiles::Note(size_t file, const absl::Status& status) {
-  if (!status.ok()) {
-    const std::string& name = model_->files()[file].name;
-    files_[file].status = Annotate(status, absl::StrCat("file ", Quote(name)));
-  }
-  return status.ok();
+  if (status.ok()) return true;
+  const std::string& name = model_->files()[file].name;
+  files_[file].status = Annotate(status, absl::StrCat("file ", Quote(name)));
+  if (faults_ != nullptr) faults_->Report(model_->id(), name, status);
+  return false;
 }
 
 }  // namespace tensord

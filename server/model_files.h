@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "server/chunk_source.h"
+#include "server/file_faults.h"
 #include "src/model.h"
 #include "src/served_file.h"
 
@@ -18,7 +19,8 @@ namespace tensord {
 // name the file. Not thread-safe.
 class ModelFiles {
  public:
-  explicit ModelFiles(std::shared_ptr<const Model> model);
+  // `faults` is told of each file that fails, once; it may be null, else must outlive this.
+  ModelFiles(std::shared_ptr<const Model> model, FileFaults* faults);
 
   // Not OK once anything about `file` failed: then for good.
   const absl::Status& status(size_t file) const { return files_[file].status; }
@@ -29,24 +31,29 @@ class ModelFiles {
   // False when the file is not what it was: see status(file).
   bool Confirm(size_t file);
 
+  // Remembers that `file` has failed if `status` says so; returns status.ok().
+  bool Note(size_t file, const absl::Status& status);
+
   // Of a file that was prepared.
-  const std::shared_ptr<const ServedFile>& mapping(size_t file) const {
-    return files_[file].mapping;
+  const std::shared_ptr<const ServedFile>& opened(size_t file) const { return files_[file].opened; }
+
+  // Whether the bytes lie in memory; presumed so until the file is opened.
+  bool is_mapped(size_t file) const {
+    return files_[file].opened == nullptr || files_[file].opened->is_mapped();
   }
 
-  // Confirms every file that was opened and has not failed; the first error.
-  absl::Status ConfirmAll();
+  // Confirms every mapped file that was opened and has not failed; the first error. What was read
+  // has been confirmed when it was.
+  absl::Status ConfirmMapped();
 
  private:
   struct File {
-    std::shared_ptr<const ServedFile> mapping;  // Null until the file is opened.
+    std::shared_ptr<const ServedFile> opened;  // Null until then.
     absl::Status status;
   };
 
-  // Remembers a failure.
-  bool Note(size_t file, const absl::Status& status);
-
   const std::shared_ptr<const Model> model_;
+  FileFaults* const faults_;
   std::vector<File> files_;  // As Model::files.
 };
 

@@ -15,6 +15,7 @@
 #include "src/decode_values.h"
 #include "src/error.h"
 #include "src/escape.h"
+#include "src/read_runs.h"
 #include "src/served_file.h"
 #include "src/slice_plan.h"
 #include "src/status_macros.h"
@@ -74,8 +75,14 @@ absl::StatusOr<std::vector<std::byte>> Read(const Model& model, const Model::Ten
   const ChunkCursor::Run hull = cursor.Hull(size_bytes);
   TENSORD_RETURN_IF_ERROR(
       PrepareToRead(*file, {{tensor.offset_bytes + hull.offset_bytes, hull.size_bytes}}));
-  cursor.Gather(file->bytes().subspan(tensor.offset_bytes, tensor.size_bytes),
-                absl::MakeSpan(bytes));
+  if (file->is_mapped()) {
+    cursor.Gather(file->bytes().subspan(tensor.offset_bytes, tensor.size_bytes),
+                  absl::MakeSpan(bytes));
+  } else {
+    std::vector<std::byte> scratch(kReadRunsScratchBytes);
+    TENSORD_RETURN_IF_ERROR(ReadRuns(*file, tensor.offset_bytes, cursor, absl::MakeSpan(scratch),
+                                     absl::MakeSpan(bytes)));
+  }
   TENSORD_RETURN_IF_ERROR(ConfirmRead(*file));
   return bytes;
 }
@@ -97,7 +104,8 @@ struct AddValues {
 }  // namespace
 
 absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
-                                                  const v1::PeekTensorRequest& request) {
+                                                  const v1::PeekTensorRequest& request,
+                                                  FileFaults* faults) {
   // As in the streams: a new client's wish must not turn silently into other values.
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Model> model,
@@ -116,7 +124,9 @@ absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
   const uint64_t num_told = std::min({num_values, wanted, uint64_t{kMaxPeekValues}});
   const auto bytes = Read(*model, tensor, plan, PackedBytes(tensor.dtype, num_told));
   if (!bytes.ok()) {
-    return Annotate(bytes.status(), absl::StrCat("file ", Quote(model->files()[tensor.file].name)));
+    const std::string& name = model->files()[tensor.file].name;
+    if (faults != nullptr) faults->Report(model->id(), name, bytes.status());
+    return Annotate(bytes.status(), absl::StrCat("file ", Quote(name)));
   }
 
   v1::PeekTensorResponse response;

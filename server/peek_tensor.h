@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "server/file_faults.h"
 #include "src/catalog.h"
 #include "tensord/v1/tensord.pb.h"
 
@@ -15,8 +16,9 @@ inline constexpr uint32_t kMaxPeekValues = 4'096;
 // The first values of a slice, decoded. Reads no more of the file than it answers. Errors:
 // MODEL_NOT_FOUND, AMBIGUOUS_MODEL, VERSION_CHANGED, TENSOR_NOT_FOUND, FILE_INVALID, SHARD_MISSING,
 // BAD_SLICE, UNEVEN_SHARD, INDEX_OUT_OF_BOUNDS; FILE_CHANGED when the file is not what it was, also
-// right after reading. Thread-safe.
+// right after reading; READ_ERROR. `faults` is told of these, if there is one. Thread-safe.
 absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
-                                                  const v1::PeekTensorRequest& request);
+                                                  const v1::PeekTensorRequest& request,
+                                                  FileFaults* faults = nullptr);
 
 }  // namespace tensord

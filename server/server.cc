@@ -87,12 +87,17 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
                std::shared_ptr<BufferBudget> buffers)
     : buffers_(std::move(buffers)),
       guard_(MakeGuard(options)),
+      faults_([catalog, observer = options.on_file_fault](const FileFault& fault) {
+        catalog->RequestRescan();
+        if (observer) observer(fault);
+      }),
       service_(catalog, &queue_,
                {.chunk_bytes = options.chunk_bytes,
                 .streams = {options.max_streams, kMaxStreamsPerConnection},
                 .stall_timeout = options.stall_timeout,
                 .buffers = buffers_,
-                .max_turns = MaxTurns()}) {}
+                .max_turns = MaxTurns(),
+                .faults = &faults_}) {}
 
 void Server::MakeReflection() {
   // gRPC's health service brings no descriptors; naming one links them in.

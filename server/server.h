@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "server/acceptor.h"
 #include "server/chunk_options.h"
+#include "server/file_faults.h"
 #include "server/tensor_service.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
@@ -33,13 +34,15 @@ struct ServerOptions {
   Reflection reflection = Reflection::kAuto;
   GuardLimits guard;
   GuardReport guard_report;  // May be empty.
+  FileFaults::Observer on_file_fault;  // May be null.
 };
 
 // Serves from Start to Shutdown. Thread-safe.
 class Server {
  public:
   // Serves what `catalog` holds, which must outlive the server; until it holds something, calls
-  // are answered UNAVAILABLE (STARTING). Errors: as Listener::Open.
+  // are answered UNAVAILABLE (STARTING). A file that breaks makes it ask for a rescan.
+  // Errors: as Listener::Open.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const LiveCatalog* catalog);
 
@@ -63,6 +66,8 @@ class Server {
   size_t num_waiting_streams() const { return service_.turns().num_waiting(); }
   // In messages that have not left.
   size_t buffer_bytes() const { return buffers_->used_bytes(); }
+  // Since the start.
+  FileFaults::Counts file_faults() const { return faults_.counts(); }
 
   // What the connection guard refused and closed.
   const GuardCounters& guard() const { return guard_->counters; }
@@ -80,6 +85,7 @@ class Server {
 
   const std::shared_ptr<BufferBudget> buffers_;
   const std::shared_ptr<GuardContext> guard_;
+  FileFaults faults_;
   WorkQueue queue_;  // Before the service, because streams use it up to their end.
   TensorService service_;
   std::vector<std::unique_ptr<grpc::Service>> reflection_;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -46,10 +47,10 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Request* request) {
                                                           Request::descriptor()->full_name()));
 }
 
-// What `function` makes of the request.
-template <typename Request, typename Response>
-absl::StatusOr<Response> Ask(const LiveCatalog& live, const grpc::ByteBuffer& bytes,
-                             absl::StatusOr<Response> (*function)(const Catalog&, const Request&)) {
+// What `function(catalog, request)` makes of the request.
+template <typename Request, typename Function>
+auto Ask(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Function function)
+    -> decltype(function(std::declval<const Catalog&>(), std::declval<const Request&>())) {
   Request request;
   TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
@@ -57,15 +58,15 @@ absl::StatusOr<Response> Ask(const LiveCatalog& live, const grpc::ByteBuffer& by
 }
 
 // Answers a unary call with it.
-template <typename Request, typename Response>
+template <typename Request, typename Function>
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const LiveCatalog& live,
-                                 absl::StatusOr<Response> (*function)(const Catalog&,
-                                                                      const Request&),
-                                 const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
+                                 Function function, const grpc::ByteBuffer& request,
+                                 grpc::ByteBuffer* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const absl::StatusOr<Response> answer = Ask(live, request, function);
+  const auto answer = Ask<Request>(live, request, function);
   grpc::Status status = ToGrpc(answer.status());
   if (answer.ok()) {
+    using Response = typename std::decay_t<decltype(answer)>::value_type;
     bool owns_buffer = false;
     status = grpc::SerializationTraits<Response>::Serialize(*answer, response, &owns_buffer);
   }
@@ -112,17 +113,19 @@ MessageDrafter::Options MessageOptions(const Request& request, uint32_t default_
 }
 
 template <typename Request>
-ProducerOr OpenSingle(const Catalog& catalog, const Request& request, uint32_t chunk_bytes) {
+ProducerOr OpenSingle(const Catalog& catalog, const Request& request, uint32_t chunk_bytes,
+                      FileFaults* faults) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
-  return std::make_unique<TensorStream>(
-      std::move(plan),
-      TensorStream::Options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/false});
+  return std::make_unique<TensorStream>(std::move(plan),
+                                        TensorStream::Options{MessageOptions(request, chunk_bytes),
+                                                              /*isolate_failures=*/false, faults});
 }
 
-ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request,
-                     uint32_t chunk_bytes) {
+ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request, uint32_t chunk_bytes,
+                     FileFaults* faults) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
-  TensorStream::Options options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/true};
+  TensorStream::Options options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/true,
+                                faults};
   options.messages.plan_only = request.plan_only();
   return std::make_unique<TensorStream>(std::move(plan), options);
 }
@@ -132,25 +135,31 @@ ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request,
 grpc::ServerUnaryReactor* TensorService::ListModels(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::ListModels, *request, response);
+  return Answer<v1::ListModelsRequest>(context, *catalog_, &tensord::ListModels, *request,
+                                       response);
 }
 
 grpc::ServerUnaryReactor* TensorService::ListTensors(Context* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::ListTensors, *request, response);
+  return Answer<v1::ListTensorsRequest>(context, *catalog_, &tensord::ListTensors, *request,
+                                        response);
 }
 
 grpc::ServerUnaryReactor* TensorService::GetMetadata(Context* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::GetMetadata, *request, response);
+  return Answer<v1::GetMetadataRequest>(context, *catalog_, &tensord::GetMetadata, *request,
+                                        response);
 }
 
 grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::PeekTensor, *request, response);
+  const auto peek = [this](const Catalog& catalog, const v1::PeekTensorRequest& parsed) {
+    return tensord::PeekTensor(catalog, parsed, faults_);
+  };
+  return Answer<v1::PeekTensorRequest>(context, *catalog_, peek, *request, response);
 }
 
 template <typename Request, typename Open>
@@ -171,14 +180,14 @@ TensorService::Stream* TensorService::Begin(Context* context, MakeProducer make_
 
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
   const auto open = [this](const Catalog& catalog, const v1::GetTensorRequest& parsed) {
-    return OpenSingle(catalog, parsed, chunk_bytes_);
+    return OpenSingle(catalog, parsed, chunk_bytes_, faults_);
   };
   return Begin<v1::GetTensorRequest>(context, *request, open);
 }
 
 TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::ByteBuffer* request) {
   const auto open = [this](const Catalog& catalog, const v1::GetSliceRequest& parsed) {
-    return OpenSingle(catalog, parsed, chunk_bytes_);
+    return OpenSingle(catalog, parsed, chunk_bytes_, faults_);
   };
   return Begin<v1::GetSliceRequest>(context, *request, open);
 }
@@ -188,7 +197,7 @@ TensorService::Stream* TensorService::GetTensors(Context* context,
   return Begin(context, [&] {
     return ProduceBatch(*catalog_, *request,
                         [this](const Catalog& catalog, const BatchRequestView& parsed) {
-                          return OpenBatch(catalog, parsed, chunk_bytes_);
+                          return OpenBatch(catalog, parsed, chunk_bytes_, faults_);
                         });
   });
 }
@@ -197,7 +206,7 @@ TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::Byt
   const auto open = [this](const Catalog& catalog,
                            const v1::ReadFileRequest& parsed) -> ProducerOr {
     const ChunkOptions options{ClampChunkBytes(parsed.chunk_bytes(), chunk_bytes_),
-                               parsed.checksum()};
+                               parsed.checksum(), faults_};
     return FileStream::Open(catalog, parsed, options);
   };
   return Begin<v1::ReadFileRequest>(context, *request, open);

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "server/active_streams.h"
+#include "server/file_faults.h"
 #include "server/stall_watch.h"
 #include "server/turn_queue.h"
 #include "server/work_queue.h"
@@ -46,7 +47,8 @@ class TensorService final
     ActiveStreams::Limits streams;
     std::chrono::milliseconds stall_timeout{0};  // 0: none.
     std::shared_ptr<BufferBudget> buffers;
-    size_t max_turns = 1;  // Messages that are put together at once.
+    size_t max_turns = 1;          // Messages that are put together at once.
+    FileFaults* faults = nullptr;  // Null, or outlives the service.
   };
 
   // `catalog` and `queue` must outlive the service.
@@ -56,6 +58,7 @@ class TensorService final
         turns_(options.buffers, options.max_turns),
         catalog_(catalog),
         queue_(queue),
+        faults_(options.faults),
         chunk_bytes_(options.chunk_bytes) {}
 
   const ActiveStreams& streams() const { return streams_; }
@@ -93,6 +96,7 @@ class TensorService final
   TurnQueue turns_;
   const LiveCatalog* const catalog_;
   WorkQueue* const queue_;
+  FileFaults* const faults_;
   const uint32_t chunk_bytes_;
 };
 

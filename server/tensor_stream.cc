@@ -8,6 +8,7 @@
 #include "server/chunk_options.h"
 #include "src/crc32c.h"
 #include "src/error.h"
+#include "src/read_runs.h"
 
 namespace tensord {
 namespace {
@@ -29,28 +30,31 @@ TensorStream::TensorStream(ReadPlan plan, const Options& options)
     : plan_(std::move(plan)),
       options_(options),
       drafter_(plan_, options.messages),
-      files_(plan_.model) {}
+      files_(plan_.model, options.faults) {}
 
 ChunkProducer::Needs TensorStream::Plan() {
   drafter_.Draft(position_, files_, options_.messages.chunk_bytes, draft_);
   const size_t own_bytes = OwnBytes(draft_);
-  const bool counts = own_bytes > MessageBuilder::kMaxUncountedBytes;
-  return {.wanted_bytes = counts ? own_bytes : 0,
-          .least_bytes = counts ? std::min(own_bytes, kMinChunkBytes + kMaxOverheadBytes) : 0,
+  const size_t scratch_bytes = ScratchBytes(draft_);
+  const size_t least_bytes = std::min(own_bytes, kMinChunkBytes + kMaxOverheadBytes);
+  const bool counts = own_bytes + scratch_bytes > MessageBuilder::kMaxUncountedBytes;
+  return {.wanted_bytes = counts ? own_bytes + scratch_bytes : 0,
+          .least_bytes = counts ? least_bytes + scratch_bytes : 0,
           .is_heavy = counts || draft_.touched_bytes > kMaxLightBytes};
 }
 
 absl::StatusOr<ChunkProducer::Chunk> TensorStream::Next(const std::shared_ptr<DrainGate>& gate,
                                                         BufferBudget::Buffer buffer) {
-  if (buffer.size() > 0 && buffer.size() < OwnBytes(draft_)) {
-    drafter_.Draft(position_, files_, buffer.size() - kMaxOverheadBytes, draft_);
+  const size_t scratch_bytes = ScratchBytes(draft_);
+  if (buffer.size() > 0 && buffer.size() < OwnBytes(draft_) + scratch_bytes) {
+    drafter_.Draft(position_, files_, buffer.size() - kMaxOverheadBytes - scratch_bytes, draft_);
   }
   absl::Status failure = Failure(draft_);
   if (!failure.ok()) return failure;
-  // Each void chunk marks a file as failed, so that there are at most as many as files.
+  // Each void chunk tells of a file that it has failed, or once that it is not mapped.
   Chunk chunk{.message = {}, .is_last = false, .is_void = true};
   if (!Prepare(draft_)) return chunk;
-  chunk.message = Encode(draft_, gate, std::move(buffer));
+  if (!Encode(draft_, gate, std::move(buffer), chunk.message)) return chunk;
   if (!Confirm(draft_)) return chunk;
   Commit(draft_);
   chunk.is_last = position_.next == plan_.results.size();
@@ -59,7 +63,7 @@ absl::StatusOr<ChunkProducer::Chunk> TensorStream::Next(const std::shared_ptr<Dr
 }
 
 absl::Status TensorStream::Finish() {
-  absl::Status status = files_.ConfirmAll();
+  absl::Status status = files_.ConfirmMapped();
   if (!status.ok()) return status;
   if (num_failed_ == 0) return absl::OkStatus();
   const bool unreadable = ReasonOf(first_failure_) == ErrorReason::kReadError;
@@ -85,7 +89,9 @@ bool TensorStream::Prepare(const MessageDraft& draft) {
     for (; i < draft.parts.size() && FileOf(draft.parts[i]) == file; ++i) {
       if (draft.parts[i].size_bytes > 0) ranges_.push_back(Hull(draft.parts[i]));
     }
-    if (!ranges_.empty() && !files_.Prepare(file, ranges_)) return false;
+    if (ranges_.empty()) continue;
+    const bool was_mapped = files_.is_mapped(file);
+    if (!files_.Prepare(file, ranges_) || files_.is_mapped(file) != was_mapped) return false;
   }
   return true;
 }
@@ -108,34 +114,47 @@ size_t TensorStream::OwnBytes(const MessageDraft& draft) const {
   return own_bytes;
 }
 
-grpc::ByteBuffer TensorStream::Encode(const MessageDraft& draft,
-                                      const std::shared_ptr<DrainGate>& gate,
-                                      BufferBudget::Buffer buffer) {
+size_t TensorStream::ScratchBytes(const MessageDraft& draft) const {
+  const auto is_gathered = [this](const DraftPart& part) {
+    const PlannedResult& result = plan_.results[part.index];
+    return part.size_bytes > 0 && !files_.is_mapped(result.file) &&
+           !plan_.slices[result.slice]->is_contiguous();
+  };
+  return std::any_of(draft.parts.begin(), draft.parts.end(), is_gathered) ? kReadRunsScratchBytes
+                                                                          : 0;
+}
+
+bool TensorStream::Encode(const MessageDraft& draft, const std::shared_ptr<DrainGate>& gate,
+                          BufferBudget::Buffer buffer, grpc::ByteBuffer& message) {
   const StreamInfoView info = InfoOf(plan_);
   MessageBuilder builder(OwnBytes(draft), std::move(buffer));
   if (!info_sent_) EncodeStreamInfo(info, builder.Own(StreamInfoSize(info)));
-  for (const DraftPart& part : draft.parts) EncodePart(part, gate, builder);
-  return builder.Build();
+  for (const DraftPart& part : draft.parts) {
+    if (!EncodePart(part, gate, builder)) return false;
+  }
+  message = builder.Build();
+  return true;
 }
 
-void TensorStream::EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
+bool TensorStream::EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
                               MessageBuilder& builder) {
   const absl::Span<std::byte> checksum =
       EncodePartPrefix(drafter_.View(part), builder.Own(part.prefix_bytes));
   if (part.is_mapped) {
     AppendMapped(part, gate, checksum, builder);
   } else if (part.size_bytes > 0) {
-    AppendCopied(part, checksum, builder);
+    return AppendCopied(part, checksum, builder);
   } else if (!checksum.empty()) {
     EncodeCrc32c(0, checksum);
   }
+  return true;
 }
 
 void TensorStream::AppendMapped(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
                                 absl::Span<std::byte> checksum, MessageBuilder& builder) {
   const absl::Span<const std::byte> tensor = TensorBytes(part);
   ChunkCursor& cursor = CursorAt(part);
-  const std::shared_ptr<const ServedFile>& file = files_.mapping(FileOf(part));
+  const std::shared_ptr<const ServedFile>& file = files_.opened(FileOf(part));
   std::vector<absl::Span<const std::byte>> runs;
   uint32_t crc = 0;
   for (uint64_t rest = part.size_bytes; rest > 0;) {
@@ -150,11 +169,20 @@ void TensorStream::AppendMapped(const DraftPart& part, const std::shared_ptr<Dra
   for (const auto& run : runs) builder.Append(file, run, gate);
 }
 
-void TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> checksum,
+bool TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> checksum,
                                 MessageBuilder& builder) {
   const absl::Span<std::byte> destination = builder.Own(part.size_bytes);
-  CursorAt(part).Gather(TensorBytes(part), destination);
+  const size_t file = FileOf(part);
+  if (files_.is_mapped(file)) {
+    CursorAt(part).Gather(TensorBytes(part), destination);
+  } else {
+    const absl::Status read =
+        ReadRuns(*files_.opened(file), plan_.results[part.index].tensor_offset_bytes,
+                 CursorAt(part), builder.scratch(), destination);
+    if (!files_.Note(file, read)) return false;
+  }
   if (!checksum.empty()) EncodeCrc32c(ExtendCrc32c(0, destination), checksum);
+  return true;
 }
 
 FileRange TensorStream::Hull(const DraftPart& part) {
@@ -176,7 +204,7 @@ size_t TensorStream::FileOf(const DraftPart& part) const { return plan_.results[
 
 absl::Span<const std::byte> TensorStream::TensorBytes(const DraftPart& part) const {
   const Model::Tensor tensor = plan_.model->tensor(plan_.results[part.index].tensor);
-  return files_.mapping(tensor.file)->bytes().subspan(tensor.offset_bytes, tensor.size_bytes);
+  return files_.opened(tensor.file)->bytes().subspan(tensor.offset_bytes, tensor.size_bytes);
 }
 
 void TensorStream::Commit(const MessageDraft& draft) {

@@ -29,6 +29,7 @@ class TensorStream final : public ChunkProducer {
     MessageDrafter::Options messages;
     // A file that fails ends only its own results (GetTensors), not the stream.
     bool isolate_failures = false;
+    FileFaults* faults = nullptr;  // Null, or outlives the stream.
   };
 
   TensorStream(ReadPlan plan, const Options& options);
@@ -48,13 +49,16 @@ class TensorStream final : public ChunkProducer {
 
   // Of the draft's message, its bytes that are not mapped.
   size_t OwnBytes(const MessageDraft& draft) const;
-  grpc::ByteBuffer Encode(const MessageDraft& draft, const std::shared_ptr<DrainGate>& gate,
-                          BufferBudget::Buffer buffer);
-  void EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
+  // What it takes to read the draft's parts, beside that.
+  size_t ScratchBytes(const MessageDraft& draft) const;
+  // False when a file has failed.
+  bool Encode(const MessageDraft& draft, const std::shared_ptr<DrainGate>& gate,
+              BufferBudget::Buffer buffer, grpc::ByteBuffer& message);
+  bool EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
                   MessageBuilder& builder);
   void AppendMapped(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
                     absl::Span<std::byte> checksum, MessageBuilder& builder);
-  void AppendCopied(const DraftPart& part, absl::Span<std::byte> checksum, MessageBuilder& builder);
+  bool AppendCopied(const DraftPart& part, absl::Span<std::byte> checksum, MessageBuilder& builder);
 
   // Where the part's bytes lie in its file, from the first to the last.
   FileRange Hull(const DraftPart& part);

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "src/model.h"
+#include "src/read_mode.h"
 
 namespace tensord {
 
@@ -31,6 +32,7 @@ struct CatalogOptions {
   // Files kept open between requests, up to kMaxOpenFiles; 0: a quarter of the descriptors that the
   // process may have, because sockets need the rest.
   size_t max_open_files = 0;
+  ReadMode read_mode = ReadMode::kAuto;
 };
 
 // How a catalog differs from the one before it, in models.

@@ -199,11 +199,13 @@ ChunkCursor::Run ChunkCursor::Hull(uint64_t size_bytes) const {
   return {finder.low(), finder.high() - finder.low()};
 }
 
-void ChunkCursor::Gather(absl::Span<const std::byte> tensor, absl::Span<std::byte> destination) {
+void ChunkCursor::Gather(absl::Span<const std::byte> part, uint64_t begin_bytes,
+                         absl::Span<std::byte> destination) {
   assert(destination.size() <= remaining_bytes());
   if (destination.empty()) return;
   if (plan_->is_contiguous()) {
-    const std::byte* const source = tensor.data() + plan_->offset_bytes() + offset_bytes_;
+    const std::byte* const source =
+        part.data() + (plan_->offset_bytes() + offset_bytes_ - begin_bytes);
     std::memcpy(destination.data(), source, destination.size());
     offset_bytes_ += destination.size();
     return;
@@ -212,7 +214,8 @@ void ChunkCursor::Gather(absl::Span<const std::byte> tensor, absl::Span<std::byt
   offset_bytes_ += destination.size();
   const uint64_t run_bytes = plan_->run_bytes();
   do {
-    const std::byte* source = tensor.data() + place.run_offset_bytes() + place.used_in_run();
+    const std::byte* source =
+        part.data() + (place.run_offset_bytes() + place.used_in_run() - begin_bytes);
     uint64_t num_runs = 1;
     size_t copied = 0;
     if (place.used_in_run() > 0 || destination.size() < run_bytes) {

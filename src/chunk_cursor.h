@@ -40,7 +40,13 @@ class ChunkCursor {
 
   // Copies the next destination.size() <= remaining_bytes() result bytes out of `tensor`, whose
   // size is the tensor's, and advances. Tight inner loops for the common run sizes and strides.
-  void Gather(absl::Span<const std::byte> tensor, absl::Span<std::byte> destination);
+  void Gather(absl::Span<const std::byte> tensor, absl::Span<std::byte> destination) {
+    Gather(tensor, 0, destination);
+  }
+  // The same out of a part of the tensor that begins at its byte `begin_bytes` and has all of
+  // Hull(destination.size()).
+  void Gather(absl::Span<const std::byte> part, uint64_t begin_bytes,
+              absl::Span<std::byte> destination);
 
  private:
   std::shared_ptr<const SlicePlan> plan_;

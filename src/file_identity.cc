@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <ctime>
+#include <map>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,10 @@
 
 namespace tensord {
 namespace {
+
+// Of an error, for clients too: how a file changed.
+constexpr char kFaultDetail[] = "fault";
+constexpr char kTruncated[] = "truncated";
 
 int64_t Nanoseconds(const timespec& time) {
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
@@ -55,6 +60,7 @@ absl::StatusOr<FileIdentity> IdentifyFile(int fd) {
 }
 
 absl::Status CheckSameContent(const FileIdentity& before, const FileIdentity& now) {
+  if (now.size_bytes < before.size_bytes) return Truncated(before.size_bytes, now.size_bytes);
   if (now.size_bytes != before.size_bytes) {
     return MakeError(ErrorReason::kFileChanged,
                      absl::StrCat("the file changed while in use: it had ", before.size_bytes,
@@ -65,6 +71,19 @@ absl::Status CheckSameContent(const FileIdentity& before, const FileIdentity& no
                      "the file changed while in use: its modification time differs");
   }
   return absl::OkStatus();
+}
+
+absl::Status Truncated(uint64_t size_bytes, uint64_t end_bytes) {
+  return MakeError(ErrorReason::kFileChanged,
+                   absl::StrCat("the file changed while in use: it had ", size_bytes,
+                                " bytes, now it ends at byte ", end_bytes),
+                   {{kFaultDetail, kTruncated}});
+}
+
+bool IsTruncation(const absl::Status& status) {
+  const std::map<std::string, std::string> details = ErrorDetails(status);
+  const auto fault = details.find(kFaultDetail);
+  return fault != details.end() && fault->second == kTruncated;
 }
 
 absl::Status SystemError(absl::string_view what, int error_number) {

@@ -34,6 +34,12 @@ absl::StatusOr<FileIdentity> IdentifyFile(int fd);
 // changes only ctime.
 absl::Status CheckSameContent(const FileIdentity& before, const FileIdentity& now);
 
+// FILE_CHANGED of a file that had `size_bytes` and now ends at `end_bytes` already.
+absl::Status Truncated(uint64_t size_bytes, uint64_t end_bytes);
+
+// Whether an error is of those, or was made of one by Annotate.
+bool IsTruncation(const absl::Status& status);
+
 // READ_ERROR of `what` ("cannot map the file") with errno's text.
 absl::Status SystemError(absl::string_view what, int error_number);
 

@@ -15,6 +15,7 @@
 #include "src/file_identity.h"
 #include "src/lazy.h"
 #include "src/mutex.h"
+#include "src/read_mode.h"
 #include "src/safetensors_header.h"
 #include "src/served_file.h"
 #include "tensord/dtype.h"
@@ -183,6 +184,7 @@ class Model {
   bool is_settled_ = true;
   bool is_outdated_ = false;
   std::shared_ptr<MappingCache> mappings_cache_;
+  ReadMode read_mode_ = ReadMode::kAuto;
 
   Lazy<std::vector<uint32_t>> natural_order_;
   Lazy<std::vector<uint32_t>> file_order_;

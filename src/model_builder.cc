@@ -32,6 +32,7 @@ ModelBuilder::ModelBuilder(const ModelSource& source)
   model_->directory_ = source.directory;
   model_->group_ = source.group.name;
   model_->mappings_cache_ = source.mappings;
+  model_->read_mode_ = source.read_mode;
 }
 
 std::shared_ptr<const Model> ModelBuilder::Build(size_t num_threads) && {

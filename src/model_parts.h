@@ -13,6 +13,7 @@
 #include "src/mapping_cache.h"
 #include "src/model.h"
 #include "src/model_index.h"
+#include "src/read_mode.h"
 #include "src/safetensors_file.h"
 #include "src/store_root.h"
 #include "src/store_scan.h"
@@ -31,6 +32,7 @@ struct ModelSource {
   std::string id;
   std::string short_name;
   std::shared_ptr<MappingCache> mappings;
+  ReadMode read_mode = ReadMode::kAuto;
   // As it was before, or one with the same files; null when nothing is known of them.
   std::shared_ptr<const Model> former;
   std::atomic<uint64_t>* num_headers_read = nullptr;  // Counts. Must outlive the building.

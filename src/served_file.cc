@@ -122,11 +122,7 @@ absl::Status ServedFile::Read(uint64_t offset_bytes, absl::Span<std::byte> desti
     if (count < 0) {
       return Broken(SystemError(absl::StrCat("cannot read at byte ", offset_bytes), errno));
     }
-    if (count == 0) {
-      return Broken(MakeError(ErrorReason::kFileChanged,
-                              absl::StrCat("the file changed while in use: it had ", size_bytes(),
-                                           " bytes, now it ends at byte ", offset_bytes)));
-    }
+    if (count == 0) return Broken(Truncated(size_bytes(), offset_bytes));
     destination.remove_prefix(static_cast<size_t>(count));
     offset_bytes += static_cast<uint64_t>(count);
   }

@@ -1,9 +1,11 @@
 // Files that break while they are served: never OK with wrong bytes, and nobody else suffers.
 #include <fcntl.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -46,13 +48,30 @@ struct Way {
   bool is_slice;  // Gathered, because its rows are short.
   bool checksum;
   bool is_file;  // By ReadFile.
+  ReadMode mode = ReadMode::kMmap;
+  const char* address = "127.0.0.1:0";  // "unix:": a socket in the test's directory.
 };
 
 class BrokenFiles : public testing::TestWithParam<Way> {
  protected:
   using Stub = v1::TensorStore::Stub;
 
-  BrokenFiles() : server_(WriteStore()) {}
+  BrokenFiles() : server_(WriteStore(), Options(), GetParam().mode) {
+    // Small windows: what the client has not read yet waits in the server.
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 64 << 10);
+    stub_ = v1::TensorStore::NewStub(grpc::CreateCustomChannel(
+        server_.server().addresses().front(), grpc::InsecureChannelCredentials(), arguments));
+  }
+  Stub& stub() { return *stub_; }
+
+  ServerOptions Options() const {
+    ServerOptions options;
+    const std::string address = GetParam().address;
+    options.listen = {address == "unix:" ? address + sockets_.Path("socket") : address};
+    return options;
+  }
 
   std::string WriteStore() {
     WriteSafetensors(Victim(), {{"t", Dtype::kU8, {kRows, kColumns}, data_}});
@@ -76,6 +95,7 @@ class BrokenFiles : public testing::TestWithParam<Way> {
         v1::ReadFileRequest request;
         request.set_model("victim");
         request.set_file("victim.safetensors");
+        request.set_checksum(way.checksum);
         file_ = stub.ReadFile(&context_, request);
       } else {
         v1::GetSliceRequest request;
@@ -111,7 +131,7 @@ class BrokenFiles : public testing::TestWithParam<Way> {
     v1::GetTensorRequest request;
     request.set_model("neighbour");
     request.set_tensor("t");
-    ReceivedStream got = Receive(context, server_.stub().GetTensor(&context, request));
+    ReceivedStream got = Receive(context, stub().GetTensor(&context, request));
     ExpectRight(got);
   }
   void ExpectRight(const ReceivedStream& got) const {
@@ -128,10 +148,12 @@ class BrokenFiles : public testing::TestWithParam<Way> {
   }
 
   const TempDir dir_;
+  const TempDir sockets_;
   const std::string data_ = Data(1);
   const std::string neighbour_ = Data(2);
   uint64_t file_bytes_ = 0;
   TestServer server_;
+  std::unique_ptr<Stub> stub_;
 };
 
 TEST_P(BrokenFiles, TruncationMidStreamIsDataLossAndTheConnectionsOtherStreamsEndWell) {
@@ -140,13 +162,13 @@ TEST_P(BrokenFiles, TruncationMidStreamIsDataLossAndTheConnectionsOtherStreamsEn
   std::mt19937_64 random(seed);
   const std::string whole = SafetensorsBytes({{"t", Dtype::kU8, {kRows, kColumns}, data_}});
   for (int round = 0; round < 8; ++round) {
-    Stream victim(server_.stub());
+    Stream victim(stub());
     ASSERT_TRUE(victim.Read());
     grpc::ClientContext context;
     v1::GetTensorRequest request;
     request.set_model("neighbour");
     request.set_tensor("t");
-    auto neighbour = server_.stub().GetTensor(&context, request);
+    auto neighbour = stub().GetTensor(&context, request);
     const uint64_t length = round == 0 ? 0 : random() % (FileBytes() - 1);
     ASSERT_EQ(truncate(Victim().c_str(), static_cast<off_t>(length)), 0);
     ExpectFileChanged(victim.ReadToEnd());
@@ -156,8 +178,21 @@ TEST_P(BrokenFiles, TruncationMidStreamIsDataLossAndTheConnectionsOtherStreamsEn
   }
 }
 
+TEST_P(BrokenFiles, AFaultIsCountedAndAsksForARescan) {
+  std::atomic<int> num_rescans = 0;
+  server_.catalog().SetRescanHook([&num_rescans] { ++num_rescans; });
+  Stream stream(stub());
+  ASSERT_TRUE(stream.Read());
+  ASSERT_EQ(truncate(Victim().c_str(), 4096), 0);
+  ExpectFileChanged(stream.ReadToEnd());
+  server_.catalog().SetRescanHook(nullptr);
+  EXPECT_EQ(server_.server().file_faults().num_truncated, 1u);
+  EXPECT_EQ(server_.server().file_faults().num_io_errors, 0u);
+  EXPECT_EQ(num_rescans, 1);
+}
+
 TEST_P(BrokenFiles, TruncationWhileAReaderIsSlowCostsNobodyElse) {
-  Stream slow(server_.stub());
+  Stream slow(stub());
   ASSERT_TRUE(slow.Read());
   ASSERT_EQ(truncate(Victim().c_str(), 4096), 0);
   ExpectNeighbourIsRight();
@@ -167,7 +202,7 @@ TEST_P(BrokenFiles, TruncationWhileAReaderIsSlowCostsNobodyElse) {
 
 TEST_P(BrokenFiles, TruncationBeforeTheFirstByteIsDataLoss) {
   ASSERT_EQ(truncate(Victim().c_str(), 1000), 0);
-  Stream stream(server_.stub());
+  Stream stream(stub());
   if (GetParam().is_file) {
     // The original bytes are served as they are when the file is opened.
     stream.ReadToEnd().IgnoreError();
@@ -178,7 +213,7 @@ TEST_P(BrokenFiles, TruncationBeforeTheFirstByteIsDataLoss) {
 }
 
 TEST_P(BrokenFiles, OverwritingInPlaceIsDataLoss) {
-  Stream stream(server_.stub());
+  Stream stream(stub());
   ASSERT_TRUE(stream.Read());
   const int fd = open(Victim().c_str(), O_WRONLY | O_CLOEXEC);
   ASSERT_EQ(pwrite(fd, "x", 1, static_cast<off_t>(FileBytes() / 2)), 1);
@@ -191,14 +226,14 @@ TEST_P(BrokenFiles, OverwritingInPlaceIsDataLoss) {
 
 TEST_P(BrokenFiles, ARepairedFileIsServedAfterAReload) {
   ASSERT_EQ(truncate(Victim().c_str(), 1000), 0);
-  EXPECT_FALSE(Stream(server_.stub()).ReadToEnd().ok() && !GetParam().is_file);
+  EXPECT_FALSE(Stream(stub()).ReadToEnd().ok() && !GetParam().is_file);
   WriteSafetensors(Victim(), {{"t", Dtype::kU8, {kRows, kColumns}, data_}});
   server_.Reload();
-  EXPECT_EQ(Stream(server_.stub()).ReadToEnd(), absl::OkStatus());
+  EXPECT_EQ(Stream(stub()).ReadToEnd(), absl::OkStatus());
 }
 
 TEST_P(BrokenFiles, ARenamedFileIsReadToItsEnd) {
-  Stream stream(server_.stub());
+  Stream stream(stub());
   ASSERT_TRUE(stream.Read());
   dir_.Write("new", "something else");
   ASSERT_EQ(rename(dir_.Path("new").c_str(), Victim().c_str()), 0);
@@ -212,7 +247,7 @@ TEST_P(BrokenFiles, ADroppedCacheChangesNothing) {
   close(fd);
   const Way& way = GetParam();
   if (way.is_file) {
-    EXPECT_EQ(Stream(server_.stub()).ReadToEnd(), absl::OkStatus());
+    EXPECT_EQ(Stream(stub()).ReadToEnd(), absl::OkStatus());
     return;
   }
   grpc::ClientContext context;
@@ -221,8 +256,7 @@ TEST_P(BrokenFiles, ADroppedCacheChangesNothing) {
   request.set_tensor("t");
   if (way.is_slice) request.set_slice("[:, 8:4000]");
   request.set_checksum(way.checksum);
-  const ReceivedStream got =
-      Receive(context, server_.stub().GetSlice(&context, request), way.checksum);
+  const ReceivedStream got = Receive(context, stub().GetSlice(&context, request), way.checksum);
   EXPECT_EQ(got.status, absl::OkStatus());
   ASSERT_EQ(got.results.size(), 1u);
   std::string wanted;
@@ -233,13 +267,19 @@ TEST_P(BrokenFiles, ADroppedCacheChangesNothing) {
   EXPECT_TRUE(got.results[0].data == wanted);
 }
 
-INSTANTIATE_TEST_SUITE_P(Ways, BrokenFiles,
-                         testing::Values(Way{"mapped", false, false, false},
-                                         Way{"mapped_checksum", false, true, false},
-                                         Way{"gathered", true, false, false},
-                                         Way{"gathered_checksum", true, true, false},
-                                         Way{"file", false, false, true}),
-                         [](const auto& way) { return way.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    Ways, BrokenFiles,
+    testing::Values(Way{"mapped", false, false, false}, Way{"mapped_checksum", false, true, false},
+                    Way{"gathered", true, false, false},
+                    Way{"gathered_checksum", true, true, false}, Way{"file", false, false, true},
+                    Way{"file_checksum", false, true, true},
+                    Way{"mapped_unix", false, false, false, ReadMode::kMmap, "unix:"},
+                    Way{"read", false, false, false, ReadMode::kPread},
+                    Way{"read_checksum", false, true, false, ReadMode::kPread},
+                    Way{"read_gathered", true, false, false, ReadMode::kPread},
+                    Way{"read_gathered_checksum", true, true, false, ReadMode::kPread},
+                    Way{"read_file", false, true, true, ReadMode::kPread, "unix:"}),
+    [](const auto& way) { return way.param.name; });
 
 }  // namespace
 }  // namespace tensord

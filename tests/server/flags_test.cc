@@ -53,6 +53,13 @@ TEST(Flags, StoresMayHaveNames) {
   EXPECT_EQ(flags.stores[2].path, "/p,q=r");
 }
 
+TEST(Flags, ReadModeIsAutoUnlessGiven) {
+  EXPECT_EQ(Good({"--store", "/m"}).catalog.read_mode, ReadMode::kAuto);
+  EXPECT_EQ(Good({"--store", "/m", "--read-mode", "mmap"}).catalog.read_mode, ReadMode::kMmap);
+  EXPECT_EQ(Good({"--store", "/m", "--read-mode", "pread"}).catalog.read_mode, ReadMode::kPread);
+  EXPECT_TRUE(std::holds_alternative<ExitNow>(Parse({"--store", "/m", "--read-mode", "x"})));
+}
+
 TEST(Flags, BudgetsAndIntervalOfTheStores) {
   const Flags given = Good({"--store", "/m", "--rescan-interval", "2m", "--index-memory", "1GiB",
                             "--max-open-files", "100"});

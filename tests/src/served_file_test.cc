@@ -87,7 +87,7 @@ TEST(ServedFile, TruncationIsAChange) {
   const absl::Status status = (*file)->CheckUnchanged();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(ReasonOf(status), ErrorReason::kFileChanged);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("it had 5 bytes, now 3"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("it had 5 bytes, now it ends at byte 3"));
 }
 
 TEST(ServedFile, AnotherMtimeIsAChange) {

@@ -27,7 +27,11 @@ ServerOptions AnyPort() {
 
 TestServer::TestServer(const std::string& store) : TestServer(store, AnyPort()) {}
 
-TestServer::TestServer(const std::string& store, ServerOptions options) : store_(store) {
+TestServer::TestServer(const std::string& store, ServerOptions options)
+    : TestServer(store, std::move(options), ReadMode::kAuto) {}
+
+TestServer::TestServer(const std::string& store, ServerOptions options, ReadMode mode)
+    : store_(store), mode_(mode) {
   Reload();
   server_ = OrAbort(Server::Start(options, &catalog_));
   server_->SetServing(true);
@@ -35,6 +39,11 @@ TestServer::TestServer(const std::string& store, ServerOptions options) : store_
       grpc::CreateChannel(server_->addresses().front(), grpc::InsecureChannelCredentials()));
 }
 
-void TestServer::Reload() { catalog_.Swap(OrAbort(Catalog::Load({{"", store_}}, 2))); }
+void TestServer::Reload() {
+  CatalogOptions options;
+  options.num_threads = 2;
+  options.read_mode = mode_;
+  catalog_.Swap(OrAbort(Catalog::Load({{"", store_}}, options, [](const std::string&) {})));
+}
 
 }  // namespace tensord

@@ -7,6 +7,7 @@
 #include "server/server.h"
 #include "src/catalog.h"
 #include "src/live_catalog.h"
+#include "src/read_mode.h"
 #include "tensord/v1/tensord.grpc.pb.h"
 
 namespace tensord {
@@ -16,6 +17,7 @@ class TestServer {
  public:
   explicit TestServer(const std::string& store);
   TestServer(const std::string& store, ServerOptions options);
+  TestServer(const std::string& store, ServerOptions options, ReadMode mode);
 
   v1::TensorStore::Stub& stub() { return *stub_; }
   Server& server() { return *server_; }
@@ -26,6 +28,7 @@ class TestServer {
 
  private:
   const std::string store_;
+  const ReadMode mode_;
   LiveCatalog catalog_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::TensorStore::Stub> stub_;
