@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/buffer_budget.h"
 #include "server/drain_gate.h"
+#include "src/file_place.h"
 
 namespace tensord {
 
@@ -30,12 +32,22 @@ class ChunkProducer {
     size_t wanted_bytes = 0;  // Memory of its own; 0: too little to count.
     size_t least_bytes = 0;   // With which a smaller message can be made; <= wanted_bytes.
     bool is_heavy = false;    // More than some microseconds, or memory.
+    // Before the next message bytes have to come from a disk or another machine: Fetch is to be
+    // called where that may be waited for, then Plan again.
+    bool fetches = false;
+    // Next itself waits so.
+    bool reads = false;
+    FilePlace place;  // For what is waited then.
   };
 
   virtual ~ChunkProducer() = default;
 
-  // Decides what the next message holds; there is always at least one. Quick: touches no file.
+  // Decides what the next message holds; there is always at least one. Quick: waits for no file.
   virtual Needs Plan() = 0;
+
+  // Makes present what the next message needs, if Plan said so. May wait for the file system. What
+  // fails is told by Next.
+  virtual void Fetch() = 0;
 
   // That message, after Plan; smaller if `buffer` is less than was wanted. Mapped memory in it
   // holds `gate`. An error ends the stream. Never called again after an error or the last message.
@@ -45,6 +57,9 @@ class ChunkProducer {
   // How the call ends, asked once every message has been taken and `gate` is drained: OK only if
   // what was sent is known to be right.
   virtual absl::Status Finish() = 0;
+
+  // Where Finish has to wait, if it has to.
+  virtual std::optional<FilePlace> FinishWaitsFor() const = 0;
 
   uint64_t read_bytes() const { return read_bytes_; }  // Of file data that was touched.
   uint64_t sent_bytes() const { return sent_bytes_; }  // Of data in messages.

@@ -1,5 +1,6 @@
 #include "server/chunk_stream.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,11 +15,12 @@ absl::Status Cancelled() { return absl::CancelledError("the call was cancelled")
 
 ChunkStream::ChunkStream(grpc::CallbackServerContext* context,
                          absl::StatusOr<std::unique_ptr<ChunkProducer>> producer,
-                         ActiveStreams::Token token, WorkQueue* queue, TurnQueue* turns)
+                         ActiveStreams::Token token, const Workers& workers)
     : token_(std::move(token)),
       context_(context),
-      gate_(std::make_shared<DrainGate>(queue)),
-      turns_(turns) {
+      gate_(std::make_shared<DrainGate>(workers.queue)),
+      turns_(workers.turns),
+      io_(workers.io) {
   if (producer.ok()) {
     producer_ = *std::move(producer);
     WriteNext();
@@ -37,22 +39,54 @@ void ChunkStream::OnWriteDone(bool ok) {
 
 void ChunkStream::OnCancel() {
   // With a write outstanding OnWriteDone follows and ends the stream; only a stream that waits for
-  // its memory to leave, or for its turn, would wait on.
+  // its memory to leave, for its turn or for a file, would wait on.
   cancelled_ = true;
-  if (gate_->Cancel() || turns_->Withdraw(token_.peer(), this)) End(Cancelled());
+  if (gate_->Cancel() || turns_->Withdraw(token_.peer(), this) || io_->Withdraw(this)) {
+    End(Cancelled());
+  }
 }
 
 void ChunkStream::WriteNext() {
   if (context_->IsCancelled()) return End(Cancelled());
   const ChunkProducer::Needs needs = producer_->Plan();
+  if (needs.fetches) {
+    return WaitFor(needs.place, [this] {
+      producer_->Fetch();
+      WriteNext();
+    });
+  }
+  if (needs.reads) return WaitFor(needs.place, [this, needs] { ReadNext(needs); });
   if (!needs.is_heavy) return Produce(TurnQueue::Turn());
-  turns_->Enter({.stream = this,
-                 .peer = token_.peer(),
-                 .wanted_bytes = needs.wanted_bytes,
-                 .least_bytes = needs.least_bytes,
-                 .may_wait = has_written_,
-                 .cancelled = &cancelled_,
-                 .run = [this](TurnQueue::Turn turn) { Produce(std::move(turn)); }});
+  turns_->Enter(WorkOf(needs, [this](TurnQueue::Turn turn) { Produce(std::move(turn)); }));
+}
+
+void ChunkStream::WaitFor(const FilePlace& place, std::function<void()> work) {
+  const bool waits =
+      io_->Post({.place = place, .owner = this, .cancelled = &cancelled_, .run = std::move(work)});
+  if (!waits) End(Cancelled());
+}
+
+void ChunkStream::ReadNext(const ChunkProducer::Needs& needs) {
+  std::optional<BufferBudget::Buffer> buffer = turns_->TryTake(WorkOf(needs, nullptr));
+  if (buffer) return Produce(TurnQueue::Turn(*std::move(buffer)));
+  // The turn is for gRPC's threads; only its memory is needed, and waited for.
+  const auto run = [this, place = needs.place](TurnQueue::Turn turn) {
+    const auto kept = std::make_shared<TurnQueue::Turn>(std::move(turn));
+    kept->End();
+    WaitFor(place, [this, kept] { Produce(std::move(*kept)); });
+  };
+  turns_->Enter(WorkOf(needs, run));
+}
+
+TurnQueue::Work ChunkStream::WorkOf(const ChunkProducer::Needs& needs,
+                                    std::function<void(TurnQueue::Turn)> run) const {
+  return {.stream = this,
+          .peer = token_.peer(),
+          .wanted_bytes = needs.wanted_bytes,
+          .least_bytes = needs.least_bytes,
+          .may_wait = has_written_,
+          .cancelled = &cancelled_,
+          .run = std::move(run)};
 }
 
 void ChunkStream::Produce(TurnQueue::Turn turn) {
@@ -77,7 +111,13 @@ void ChunkStream::Produce(TurnQueue::Turn turn) {
 
 void ChunkStream::FinishWhenDrained() {
   token_.WaitsForClient();
-  if (!gate_->WhenDrained([this] { End(producer_->Finish()); })) End(Cancelled());
+  if (!gate_->WhenDrained([this] { FinishChecked(); })) End(Cancelled());
+}
+
+void ChunkStream::FinishChecked() {
+  const std::optional<FilePlace> place = producer_->FinishWaitsFor();
+  if (!place) return End(producer_->Finish());
+  WaitFor(*place, [this] { End(producer_->Finish()); });
 }
 
 void ChunkStream::End(const absl::Status& status) {

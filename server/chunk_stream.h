@@ -6,6 +6,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -13,6 +14,7 @@
 #include "server/active_streams.h"
 #include "server/chunk_producer.h"
 #include "server/drain_gate.h"
+#include "server/io_pool.h"
 #include "server/turn_queue.h"
 #include "server/work_queue.h"
 
@@ -26,24 +28,38 @@ namespace tensord {
 // gRPC 1.51.
 class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
+  // What streams share; all of it outlives them.
+  struct Workers {
+    WorkQueue* queue = nullptr;
+    TurnQueue* turns = nullptr;
+    IoPool* io = nullptr;
+  };
+
   // Begins at once; an error in place of a producer is the call's answer. `context` belongs to the
-  // call; `token` is given back when gRPC has taken the status; `queue` and `turns` must outlive
-  // the stream.
+  // call; `token` is given back when gRPC has taken the status.
   ChunkStream(grpc::CallbackServerContext* context,
               absl::StatusOr<std::unique_ptr<ChunkProducer>> producer, ActiveStreams::Token token,
-              WorkQueue* queue, TurnQueue* turns);
+              const Workers& workers);
 
  private:
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override { delete this; }
 
-  // At once, or where that is heavy, when it is the stream's turn.
+  // At once; or where that is heavy, when it is the stream's turn; or where a file has to be waited
+  // for, in the pool.
   void WriteNext();
+  // Runs `work` in the pool, unless the call is cancelled before its turn comes.
+  void WaitFor(const FilePlace& place, std::function<void()> work);
+  // In the pool: with memory that is taken only now, so that who waits for a file holds none.
+  void ReadNext(const ChunkProducer::Needs& needs);
+  TurnQueue::Work WorkOf(const ChunkProducer::Needs& needs,
+                         std::function<void(TurnQueue::Turn)> run) const;
   void Produce(TurnQueue::Turn turn);
   // Mapped memory is checked once more when the network has let go of it, and only then is the
   // stream OK.
   void FinishWhenDrained();
+  void FinishChecked();
   void End(const absl::Status& status);
   void AddTrailers();
 
@@ -52,6 +68,7 @@ class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   std::unique_ptr<ChunkProducer> producer_;
   const std::shared_ptr<DrainGate> gate_;
   TurnQueue* const turns_;
+  IoPool* const io_;
   std::atomic<bool> cancelled_{false};
   bool has_written_ = false;
   ChunkProducer::Chunk chunk_;  // What is being written.

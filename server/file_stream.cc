@@ -48,29 +48,28 @@ std::string TagOf(const FileIdentity& identity) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Open(const Catalog& catalog,
-                                                             const v1::ReadFileRequest& request,
-                                                             const ChunkOptions& options) {
-  TENSORD_ASSIGN_OR_RETURN(const auto model,
-                           FindModel(catalog, request.model(), request.version()));
-  TENSORD_ASSIGN_OR_RETURN(auto file, model->MapFile(request.file()));
-  v1::FileStreamInfo info;
-  info.set_model(model->id());
-  info.set_version(model->version());
-  info.set_file(request.file());
-  info.set_size_bytes(file->size_bytes());
-  info.set_sha256(Sha256Of(*model, request.file()));
-  info.set_tag(TagOf(file->identity()));
-  const uint64_t size_bytes = file->size_bytes();
-  auto stream =
-      std::unique_ptr<FileStream>(new FileStream(std::move(file), std::move(info), options));
-  stream->end_ = size_bytes;
-  if (request.has_range()) {
-    TENSORD_ASSIGN_OR_RETURN(const ByteInterval range, ResolveRange(request.range(), size_bytes));
-    stream->offset_ = range.begin;
-    stream->end_ = range.end;
+absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Create(const Catalog& catalog,
+                                                               v1::ReadFileRequest request,
+                                                               const ChunkOptions& options) {
+  TENSORD_ASSIGN_OR_RETURN(auto model, FindModel(catalog, request.model(), request.version()));
+  return std::unique_ptr<FileStream>(new FileStream(std::move(model), std::move(request), options));
+}
+
+absl::Status FileStream::Open() {
+  info_.set_model(model_->id());
+  info_.set_version(model_->version());
+  info_.set_file(request_.file());
+  TENSORD_ASSIGN_OR_RETURN(file_, model_->MapFile(request_.file()));
+  info_.set_size_bytes(file_->size_bytes());
+  info_.set_sha256(Sha256Of(*model_, request_.file()));
+  info_.set_tag(TagOf(file_->identity()));
+  end_ = file_->size_bytes();
+  if (request_.has_range()) {
+    TENSORD_ASSIGN_OR_RETURN(const ByteInterval range, ResolveRange(request_.range(), end_));
+    offset_ = range.begin;
+    end_ = range.end;
   }
-  return stream;
+  return absl::OkStatus();
 }
 
 uint64_t FileStream::DataBytes() const {
@@ -82,16 +81,42 @@ bool FileStream::IsSentMapped(uint64_t size) const {
 }
 
 ChunkProducer::Needs FileStream::Plan() {
+  Needs needs;
+  if (!opened_.ok()) return needs;
+  needs.place = place_;
+  needs.fetches = file_ == nullptr;
+  if (needs.fetches) return needs;
   const uint64_t size = DataBytes();
-  if (IsSentMapped(size)) return {};
-  return {.wanted_bytes = kMaxPrefixBytes + size,
-          .least_bytes = kMaxPrefixBytes + std::min<uint64_t>(size, kMinChunkBytes),
-          .is_heavy = true};
+  if (IsSentMapped(size)) {
+    needs.fetches = !is_fetched_ && read_ahead_.IsDue(*file_, {offset_, size});
+    return needs;
+  }
+  needs.wanted_bytes = kMaxPrefixBytes + size;
+  needs.least_bytes = kMaxPrefixBytes + std::min<uint64_t>(size, kMinChunkBytes);
+  needs.is_heavy = true;
+  needs.reads = size > 0;
+  return needs;
+}
+
+void FileStream::Fetch() {
+  if (file_ == nullptr) {
+    opened_ = Open();
+    if (!opened_.ok() && options_.faults != nullptr) {
+      options_.faults->Report(model_->id(), request_.file(), opened_);
+    }
+    return;
+  }
+  const FileRange range{offset_, DataBytes()};
+  if (read_ahead_.IsLow(*file_, range)) read_ahead_.Fetch(*file_, range, end_);
+  file_->Touch(file_->bytes().subspan(range.offset_bytes, range.size_bytes));
+  is_fetched_ = true;
 }
 
 absl::StatusOr<ChunkProducer::Chunk> FileStream::Next(const std::shared_ptr<DrainGate>& gate,
                                                       BufferBudget::Buffer buffer) {
+  if (!opened_.ok()) return opened_;
   uint64_t size = DataBytes();
+  is_fetched_ = false;
   if (!IsSentMapped(size)) size = std::min<uint64_t>(size, buffer.size() - kMaxPrefixBytes);
   if (size > 0) {
     const FileRange range{offset_, size};
@@ -119,6 +144,8 @@ absl::StatusOr<grpc::ByteBuffer> FileStream::Encode(uint64_t size,
     data = file_->bytes().subspan(offset_, size);
     file_->Touch(data);
   } else if (size > 0) {
+    const FileRange range{offset_, size};
+    if (read_ahead_.IsLow(*file_, range)) read_ahead_.Fetch(*file_, range, end_);
     const absl::Span<std::byte> copy = builder.Own(size);
     TENSORD_RETURN_IF_ERROR(Failed(file_->Read(offset_, copy)));
     data = copy;
@@ -131,6 +158,11 @@ absl::StatusOr<grpc::ByteBuffer> FileStream::Encode(uint64_t size,
 
 absl::Status FileStream::Finish() {
   return file_->is_mapped() ? Failed(ConfirmRead(*file_)) : absl::OkStatus();
+}
+
+std::optional<FilePlace> FileStream::FinishWaitsFor() const {
+  if (!file_->is_mapped() || !file_->is_remote()) return std::nullopt;
+  return tensord::PlaceOf(file_->identity());
 }
 
 std::string FileStream::Prefix(uint64_t size, uint32_t crc) const {

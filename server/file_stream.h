@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "absl/types/span.h"
 #include "server/chunk_options.h"
 #include "server/chunk_producer.h"
+#include "server/read_ahead.h"
 #include "src/catalog.h"
 #include "src/served_file.h"
 #include "tensord/v1/tensord.pb.h"
@@ -20,21 +22,29 @@ namespace tensord {
 // Sends a range of a file from where it is mapped, or reads it.
 class FileStream final : public ChunkProducer {
  public:
-  // All checking of the call. Errors: MODEL_NOT_FOUND, AMBIGUOUS_MODEL, VERSION_CHANGED,
-  // FILE_NOT_FOUND, RANGE_OUT_OF_BOUNDS; FILE_CHANGED and READ_ERROR when it cannot be opened.
-  static absl::StatusOr<std::unique_ptr<FileStream>> Open(const Catalog& catalog,
-                                                          const v1::ReadFileRequest& request,
-                                                          const ChunkOptions& options);
+  // Errors: MODEL_NOT_FOUND, AMBIGUOUS_MODEL, VERSION_CHANGED. All other checking is done by the
+  // first Fetch: FILE_NOT_FOUND, RANGE_OUT_OF_BOUNDS; FILE_CHANGED and READ_ERROR when the file
+  // cannot be opened.
+  static absl::StatusOr<std::unique_ptr<FileStream>> Create(const Catalog& catalog,
+                                                            v1::ReadFileRequest request,
+                                                            const ChunkOptions& options);
 
   Needs Plan() override;
+  void Fetch() override;
   absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate,
                              BufferBudget::Buffer buffer) override;
   absl::Status Finish() override;
+  std::optional<FilePlace> FinishWaitsFor() const override;
 
  private:
-  FileStream(std::shared_ptr<const ServedFile> file, v1::FileStreamInfo info,
+  FileStream(std::shared_ptr<const Model> model, v1::ReadFileRequest request,
              const ChunkOptions& options)
-      : file_(std::move(file)), info_(std::move(info)), options_(options) {}
+      : model_(std::move(model)),
+        request_(std::move(request)),
+        options_(options),
+        place_(model_->PlaceOf(request_.file())) {}
+
+  absl::Status Open();
 
   // Of the next message, if there is memory for it.
   uint64_t DataBytes() const;
@@ -46,9 +56,16 @@ class FileStream final : public ChunkProducer {
   std::string Prefix(uint64_t size, uint32_t crc) const;
   absl::Status Failed(const absl::Status& status) const;
 
-  const std::shared_ptr<const ServedFile> file_;
-  const v1::FileStreamInfo info_;
+  const std::shared_ptr<const Model> model_;
+  const v1::ReadFileRequest request_;
   const ChunkOptions options_;
+  const FilePlace place_;
+  // Of the first Fetch.
+  absl::Status opened_;
+  std::shared_ptr<const ServedFile> file_;
+  v1::FileStreamInfo info_;
+  ReadAhead read_ahead_;
+  bool is_fetched_ = false;  // What the next message needs.
   uint64_t offset_ = 0;
   uint64_t end_ = 0;
   bool info_sent_ = false;

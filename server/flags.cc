@@ -79,6 +79,7 @@ struct Raw {
   uint64_t chunk_bytes = kDefaultChunkBytes;
   uint64_t max_request_bytes = 4 << 20;
   uint64_t buffer_memory_bytes = 64 << 20;
+  uint64_t io_threads = IoPool::DefaultThreads();
   uint64_t max_streams = 1024;
   uint64_t stall_timeout_ms = 60'000;
   std::optional<uint64_t> rescan_interval_ms;
@@ -173,6 +174,12 @@ void AddServing(CLI::App& app, Raw& raw) {
       ->option_text("SIZE [64MiB]")
       ->transform(size)
       ->check(CLI::Range(uint64_t{BufferBudget::kMinLimitBytes}, uint64_t{1} << 40));
+  app.add_option("--io-threads", raw.io_threads,
+                 "Threads that wait for disks, half of them at most for one; default: twice as "
+                 "many as processors, 4 at least")
+      ->envname("TENSORD_IO_THREADS")
+      ->option_text("NUMBER")
+      ->check(CLI::Range(uint64_t{IoPool::kMinThreads}, uint64_t{1024}));
   app.add_option("--max-streams", raw.max_streams, "Streams at once; further ones are refused")
       ->envname("TENSORD_MAX_STREAMS")
       ->option_text("NUMBER [1024]")
@@ -239,6 +246,7 @@ Flags Convert(const Raw& raw, bool is_terminal) {
   flags.server.chunk_bytes = static_cast<uint32_t>(raw.chunk_bytes);
   flags.server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
   flags.server.buffer_memory_bytes = raw.buffer_memory_bytes;
+  flags.server.io_threads = raw.io_threads;
   flags.server.max_streams = raw.max_streams;
   flags.server.guard.max_connections = raw.max_connections;
   flags.sandbox = raw.sandbox == "off"       ? SandboxMode::kOff

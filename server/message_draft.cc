@@ -22,7 +22,16 @@ uint64_t TouchedBytes(const SlicePlan& slice, uint64_t size_bytes) {
   return size_bytes + num_runs * kPageBytes;
 }
 
-void MessageDrafter::Draft(const StreamPosition& position, const ModelFiles& files,
+void MessageDraft::Cut(size_t num_parts) {
+  if (num_parts >= parts.size()) return;
+  const DraftPart& next = parts[num_parts];
+  after = {.next = next.index, .begun = !next.has_header, .offset_bytes = next.offset_bytes};
+  parts.resize(num_parts);
+  touched_bytes = 0;
+  for (const DraftPart& part : parts) touched_bytes += part.touched_bytes;
+}
+
+void MessageDrafter::Draft(const StreamPosition& position, ModelFiles& files,
                            uint64_t max_data_bytes, MessageDraft& draft) const {
   draft.parts.clear();
   draft.after = position;
@@ -55,8 +64,8 @@ void MessageDrafter::Draft(const StreamPosition& position, const ModelFiles& fil
   draft.touched_bytes = kMaxTouchedBytes - work_room;
 }
 
-DraftPart MessageDrafter::NextPart(const StreamPosition& position, const ModelFiles& files,
-                                   uint64_t room, uint64_t work_room) const {
+DraftPart MessageDrafter::NextPart(const StreamPosition& position, ModelFiles& files, uint64_t room,
+                                   uint64_t work_room) const {
   const PlannedResult& result = plan_.results[position.next];
   DraftPart part;
   part.index = position.next;
@@ -65,6 +74,7 @@ DraftPart MessageDrafter::NextPart(const StreamPosition& position, const ModelFi
   const size_t file = result.file;
   if (!options_.plan_only && result.begin < result.end) {
     if (files.status(file).ok()) {
+      files.TryOpen(file);  // Else it is presumed to be mapped.
       Measure(result, files.is_mapped(file), room, part);
       if (!part.is_mapped) BoundWork(result, work_room, part);
     } else {

@@ -38,6 +38,9 @@ struct MessageDraft {
   std::vector<DraftPart> parts;
   StreamPosition after;
   uint64_t touched_bytes = 0;  // Of all parts.
+
+  // Keeps the first `num_parts` parts; the others come in a later message.
+  void Cut(size_t num_parts);
 };
 
 // What one message may touch of files in order to be put together, so that a turn is short whatever
@@ -65,7 +68,7 @@ class MessageDrafter {
 
   // What comes at `position`: results in `files` that have failed become errors. At most
   // `max_data_bytes` of data, and kMaxTouchedBytes of work. Fills `draft`.
-  void Draft(const StreamPosition& position, const ModelFiles& files, uint64_t max_data_bytes,
+  void Draft(const StreamPosition& position, ModelFiles& files, uint64_t max_data_bytes,
              MessageDraft& draft) const;
 
   // A part's fields, but its data; views into the plan, the model and the part's error.
@@ -73,7 +76,7 @@ class MessageDrafter {
 
  private:
   // The most of the result at `position` that one part with at most `room` bytes of data can hold.
-  DraftPart NextPart(const StreamPosition& position, const ModelFiles& files, uint64_t room,
+  DraftPart NextPart(const StreamPosition& position, ModelFiles& files, uint64_t room,
                      uint64_t work_room) const;
   // Chooses between mapping and copying: sets size_bytes and is_mapped.
   void Measure(const PlannedResult& result, bool is_file_mapped, uint64_t room,

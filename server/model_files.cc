@@ -12,6 +12,11 @@ namespace tensord {
 ModelFiles::ModelFiles(std::shared_ptr<const Model> model, FileFaults* faults)
     : model_(std::move(model)), faults_(faults), files_(model_->files().size()) {}
 
+const ServedFile* ModelFiles::TryOpen(size_t file) {
+  if (files_[file].opened == nullptr) files_[file].opened = model_->FindMapped(file);
+  return files_[file].opened.get();
+}
+
 bool ModelFiles::Prepare(size_t file, absl::Span<const FileRange> ranges) {
   if (!files_[file].status.ok()) return false;
   if (files_[file].opened == nullptr) {
@@ -32,6 +37,14 @@ absl::Status ModelFiles::ConfirmMapped() {
     if (opened != nullptr && opened->is_mapped() && !Confirm(file)) return files_[file].status;
   }
   return absl::OkStatus();
+}
+
+std::optional<FilePlace> ModelFiles::ConfirmWaitsFor() const {
+  for (const File& file : files_) {
+    if (file.opened == nullptr || !file.opened->is_mapped() || !file.opened->is_remote()) continue;
+    return PlaceOf(file.opened->identity());
+  }
+  return std::nullopt;
 }
 
 bool ModelFiles::Note(size_t file, const absl::Status& status) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,7 +26,11 @@ class ModelFiles {
   // Not OK once anything about `file` failed: then for good.
   const absl::Status& status(size_t file) const { return files_[file].status; }
 
-  // Opens the file if need be and asks PrepareToRead for all of `ranges`. False: see status(file).
+  // The file if it is open, or can be had without waiting; else null.
+  const ServedFile* TryOpen(size_t file);
+
+  // Opens the file if need be, which may wait, and asks PrepareToRead for all of `ranges`. False:
+  // see status(file).
   bool Prepare(size_t file, absl::Span<const FileRange> ranges);
 
   // False when the file is not what it was: see status(file).
@@ -45,6 +50,8 @@ class ModelFiles {
   // Confirms every mapped file that was opened and has not failed; the first error. What was read
   // has been confirmed when it was.
   absl::Status ConfirmMapped();
+  // Where that has to wait for another machine, if it has to.
+  std::optional<FilePlace> ConfirmWaitsFor() const;
 
  private:
   struct File {

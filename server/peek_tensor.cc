@@ -103,6 +103,14 @@ struct AddValues {
 
 }  // namespace
 
+absl::StatusOr<FilePlace> PlaceToPeek(const Catalog& catalog,
+                                      const v1::PeekTensorRequest& request) {
+  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Model> model,
+                           FindModel(catalog, request.model(), request.version()));
+  TENSORD_ASSIGN_OR_RETURN(const size_t index, model->Find(request.tensor()));
+  return model->place(model->tensor(index).file);
+}
+
 absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
                                                   const v1::PeekTensorRequest& request,
                                                   FileFaults* faults) {

@@ -21,4 +21,7 @@ absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
                                                   const v1::PeekTensorRequest& request,
                                                   FileFaults* faults = nullptr);
 
+// Where PeekTensor will wait for its file. Errors: those of the request and of its names.
+absl::StatusOr<FilePlace> PlaceToPeek(const Catalog& catalog, const v1::PeekTensorRequest& request);
+
 }  // namespace tensord

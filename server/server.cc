@@ -91,12 +91,14 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
         catalog->RequestRescan();
         if (observer) observer(fault);
       }),
+      io_(options.io_threads),
       service_(catalog, &queue_,
                {.chunk_bytes = options.chunk_bytes,
                 .streams = {options.max_streams, kMaxStreamsPerConnection},
                 .stall_timeout = options.stall_timeout,
                 .buffers = buffers_,
                 .max_turns = MaxTurns(),
+                .io = &io_,
                 .faults = &faults_}) {}
 
 void Server::MakeReflection() {

@@ -14,6 +14,7 @@
 #include "server/acceptor.h"
 #include "server/chunk_options.h"
 #include "server/file_faults.h"
+#include "server/io_pool.h"
 #include "server/tensor_service.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
@@ -29,6 +30,7 @@ struct ServerOptions {
   uint32_t chunk_bytes = kDefaultChunkBytes;  // Clamped when a request does not ask otherwise.
   int max_request_bytes = 4 << 20;
   size_t buffer_memory_bytes = 64 << 20;            // At least BufferBudget::kMinLimitBytes.
+  size_t io_threads = IoPool::DefaultThreads();     // At least 2.
   size_t max_streams = 1024;                        // At once, of all clients.
   std::chrono::milliseconds stall_timeout{60'000};  // 0: streams may stall for ever.
   Reflection reflection = Reflection::kAuto;
@@ -86,7 +88,8 @@ class Server {
   const std::shared_ptr<BufferBudget> buffers_;
   const std::shared_ptr<GuardContext> guard_;
   FileFaults faults_;
-  WorkQueue queue_;  // Before the service, because streams use it up to their end.
+  WorkQueue queue_;  // These two before the service, because streams use them up to their end.
+  IoPool io_;
   TensorService service_;
   std::vector<std::unique_ptr<grpc::Service>> reflection_;
   std::unique_ptr<Acceptor> acceptor_;

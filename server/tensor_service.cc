@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -16,7 +15,6 @@
 #include "server/batch_request_view.h"
 #include "server/call_canceller.h"
 #include "server/chunk_options.h"
-#include "server/chunk_stream.h"
 #include "server/file_stream.h"
 #include "server/get_metadata.h"
 #include "server/list_models.h"
@@ -47,30 +45,32 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Request* request) {
                                                           Request::descriptor()->full_name()));
 }
 
-// What `function(catalog, request)` makes of the request.
-template <typename Request, typename Function>
-auto Ask(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Function function)
-    -> decltype(function(std::declval<const Catalog&>(), std::declval<const Request&>())) {
-  Request request;
-  TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
-  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return function(*catalog, request);
-}
-
-// Answers a unary call with it.
-template <typename Request, typename Function>
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const LiveCatalog& live,
-                                 Function function, const grpc::ByteBuffer& request,
-                                 grpc::ByteBuffer* response) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const auto answer = Ask<Request>(live, request, function);
+// Ends a unary call.
+template <typename Response>
+void Reply(const absl::StatusOr<Response>& answer, grpc::ByteBuffer* response,
+           grpc::ServerUnaryReactor* reactor) {
   grpc::Status status = ToGrpc(answer.status());
   if (answer.ok()) {
-    using Response = typename std::decay_t<decltype(answer)>::value_type;
     bool owns_buffer = false;
     status = grpc::SerializationTraits<Response>::Serialize(*answer, response, &owns_buffer);
   }
   reactor->Finish(status);
+}
+
+// Answers a unary call with what `function` makes of the request.
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const LiveCatalog& live,
+                                 absl::StatusOr<Response> (*function)(const Catalog&,
+                                                                      const Request&),
+                                 const grpc::ByteBuffer& bytes, grpc::ByteBuffer* response) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  const auto ask = [&]() -> absl::StatusOr<Response> {
+    Request request;
+    TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
+    TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
+    return function(*catalog, request);
+  };
+  Reply(ask(), response, reactor);
   return reactor;
 }
 
@@ -135,31 +135,40 @@ ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request, ui
 grpc::ServerUnaryReactor* TensorService::ListModels(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
-  return Answer<v1::ListModelsRequest>(context, *catalog_, &tensord::ListModels, *request,
-                                       response);
+  return Answer(context, *catalog_, &tensord::ListModels, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::ListTensors(Context* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return Answer<v1::ListTensorsRequest>(context, *catalog_, &tensord::ListTensors, *request,
-                                        response);
+  return Answer(context, *catalog_, &tensord::ListTensors, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::GetMetadata(Context* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return Answer<v1::GetMetadataRequest>(context, *catalog_, &tensord::GetMetadata, *request,
-                                        response);
+  return Answer(context, *catalog_, &tensord::GetMetadata, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
-  const auto peek = [this](const Catalog& catalog, const v1::PeekTensorRequest& parsed) {
-    return tensord::PeekTensor(catalog, parsed, faults_);
-  };
-  return Answer<v1::PeekTensorRequest>(context, *catalog_, peek, *request, response);
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  const auto parsed = std::make_shared<v1::PeekTensorRequest>();
+  std::shared_ptr<const Catalog> catalog;
+  const auto place = [&]() -> absl::StatusOr<FilePlace> {
+    TENSORD_RETURN_IF_ERROR(Parse(*request, parsed.get()));
+    TENSORD_ASSIGN_OR_RETURN(catalog, Current(*catalog_));
+    return PlaceToPeek(*catalog, *parsed);
+  }();
+  if (!place.ok()) {
+    reactor->Finish(ToGrpc(place.status()));
+    return reactor;
+  }
+  workers_.io->Post({.place = *place, .run = [this, catalog, parsed, response, reactor] {
+                       Reply(tensord::PeekTensor(*catalog, *parsed, faults_), response, reactor);
+                     }});
+  return reactor;
 }
 
 template <typename Request, typename Open>
@@ -173,9 +182,9 @@ TensorService::Stream* TensorService::Begin(Context* context, MakeProducer make_
   absl::StatusOr<ActiveStreams::Token> token =
       streams_.Begin(context->peer(), CancellerOf(*context));
   if (!token.ok()) {
-    return new ChunkStream(context, token.status(), ActiveStreams::Token(), queue_, &turns_);
+    return new ChunkStream(context, token.status(), ActiveStreams::Token(), workers_);
   }
-  return new ChunkStream(context, make_producer(), *std::move(token), queue_, &turns_);
+  return new ChunkStream(context, make_producer(), *std::move(token), workers_);
 }
 
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
@@ -207,7 +216,7 @@ TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::Byt
                            const v1::ReadFileRequest& parsed) -> ProducerOr {
     const ChunkOptions options{ClampChunkBytes(parsed.chunk_bytes(), chunk_bytes_),
                                parsed.checksum(), faults_};
-    return FileStream::Open(catalog, parsed, options);
+    return FileStream::Create(catalog, parsed, options);
   };
   return Begin<v1::ReadFileRequest>(context, *request, open);
 }

@@ -11,7 +11,9 @@
 #include <memory>
 
 #include "server/active_streams.h"
+#include "server/chunk_stream.h"
 #include "server/file_faults.h"
+#include "server/io_pool.h"
 #include "server/stall_watch.h"
 #include "server/turn_queue.h"
 #include "server/work_queue.h"
@@ -48,6 +50,7 @@ class TensorService final
     std::chrono::milliseconds stall_timeout{0};  // 0: none.
     std::shared_ptr<BufferBudget> buffers;
     size_t max_turns = 1;          // Messages that are put together at once.
+    IoPool* io = nullptr;          // Outlives the service.
     FileFaults* faults = nullptr;  // Null, or outlives the service.
   };
 
@@ -57,7 +60,7 @@ class TensorService final
         stall_watch_(&streams_, options.stall_timeout),
         turns_(options.buffers, options.max_turns),
         catalog_(catalog),
-        queue_(queue),
+        workers_{queue, &turns_, options.io},
         faults_(options.faults),
         chunk_bytes_(options.chunk_bytes) {}
 
@@ -95,7 +98,7 @@ class TensorService final
   const StallWatch stall_watch_;
   TurnQueue turns_;
   const LiveCatalog* const catalog_;
-  WorkQueue* const queue_;
+  const ChunkStream::Workers workers_;
   FileFaults* const faults_;
   const uint32_t chunk_bytes_;
 };

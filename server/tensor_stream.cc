@@ -16,6 +16,9 @@ namespace {
 // A message that copies no more is made at once.
 constexpr uint64_t kMaxLightBytes = 64 << 10;
 
+// Bytes between two results that are fetched ahead, though nobody asks for them, to go on reading.
+constexpr uint64_t kMaxGapBytes = 256 << 10;
+
 // What a message's parts may take beside their data, and the stream's info.
 constexpr size_t kMaxOverheadBytes = 64 << 10;
 
@@ -32,22 +35,128 @@ TensorStream::TensorStream(ReadPlan plan, const Options& options)
       drafter_(plan_, options.messages),
       files_(plan_.model, options.faults) {}
 
-ChunkProducer::Needs TensorStream::Plan() {
+TensorStream::Parts TensorStream::OfOneFile(size_t begin) const {
+  const size_t file = FileOf(draft_.parts[begin]);
+  size_t end = begin + 1;
+  while (end < draft_.parts.size() && FileOf(draft_.parts[end]) == file) ++end;
+  return absl::MakeSpan(draft_.parts).subspan(begin, end - begin);
+}
+
+bool TensorStream::MustWait(Parts parts) {
+  const ServedFile* const file = files_.TryOpen(FileOf(parts.front()));
+  if (file == nullptr || !file->is_mapped()) return true;
+  const FileRange all = Hull(parts);
+  if (all.size_bytes <= kMaxTouchedBytes) return read_ahead_.IsDue(*file, all);
+  return std::any_of(parts.begin(), parts.end(), [this, file](const DraftPart& part) {
+    if (part.size_bytes == 0) return false;
+    const FileRange hull = Hull(part);
+    return hull.size_bytes > kMaxTouchedBytes ||
+           !file->IsInMemory(hull.offset_bytes, hull.size_bytes);
+  });
+}
+
+TensorStream::Parts TensorStream::DraftOneWait() {
   drafter_.Draft(position_, files_, options_.messages.chunk_bytes, draft_);
+  bool is_ready = false;  // Something before needs no waiting.
+  for (size_t i = 0; i < draft_.parts.size();) {
+    if (draft_.parts[i].size_bytes == 0) {
+      ++i;
+      continue;
+    }
+    const Parts parts = OfOneFile(i);
+    if (MustWait(parts)) {
+      draft_.Cut(is_ready ? i : i + parts.size());
+      return is_ready ? Parts() : parts;
+    }
+    is_ready = true;
+    i += parts.size();
+  }
+  return {};
+}
+
+ChunkProducer::Needs TensorStream::Plan() {
+  Needs needs;
+  if (!is_fetched_) {
+    const Parts waiting = DraftOneWait();
+    if (!waiting.empty()) {
+      const size_t file = FileOf(waiting.front());
+      needs.place = plan_.model->place(file);
+      needs.reads = !files_.is_mapped(file);
+      needs.fetches = !needs.reads;
+      if (needs.fetches) return needs;
+    }
+  }
   const size_t own_bytes = OwnBytes(draft_);
   const size_t scratch_bytes = ScratchBytes(draft_);
-  const size_t least_bytes = std::min(own_bytes, kMinChunkBytes + kMaxOverheadBytes);
-  const bool counts = own_bytes + scratch_bytes > MessageBuilder::kMaxUncountedBytes;
-  return {.wanted_bytes = counts ? own_bytes + scratch_bytes : 0,
-          .least_bytes = counts ? least_bytes + scratch_bytes : 0,
-          .is_heavy = counts || draft_.touched_bytes > kMaxLightBytes};
+  needs.is_heavy = draft_.touched_bytes > kMaxLightBytes;
+  if (own_bytes + scratch_bytes > MessageBuilder::kMaxUncountedBytes) {
+    needs.wanted_bytes = own_bytes + scratch_bytes;
+    needs.least_bytes = std::min(own_bytes, kMinChunkBytes + kMaxOverheadBytes) + scratch_bytes;
+    needs.is_heavy = true;
+  }
+  return needs;
+}
+
+void TensorStream::Fetch() {
+  if (!Prepare(draft_)) return;
+  for (size_t i = 0; i < draft_.parts.size();) {
+    if (draft_.parts[i].size_bytes == 0) {
+      ++i;
+      continue;
+    }
+    const Parts parts = OfOneFile(i);
+    const ServedFile& file = *files_.opened(FileOf(parts.front()));
+    AskAhead(file, parts);
+    for (const DraftPart& part : parts) Touch(file, part);
+    i += parts.size();
+  }
+  is_fetched_ = true;
+}
+
+void TensorStream::Touch(const ServedFile& file, const DraftPart& part) {
+  if (part.size_bytes == 0) return;
+  const FileRange hull = Hull(part);
+  if (hull.size_bytes <= kMaxTouchedBytes) {
+    return file.Touch(file.bytes().subspan(hull.offset_bytes, hull.size_bytes));
+  }
+  // Runs so far apart are few.
+  const absl::Span<const std::byte> tensor = TensorBytes(part);
+  ChunkCursor cursor = CursorAt(part);
+  for (uint64_t rest = part.size_bytes; rest > 0;) {
+    const ChunkCursor::Run run = cursor.NextRun(rest);
+    file.Touch(tensor.subspan(run.offset_bytes, run.size_bytes));
+    cursor.Skip(run.size_bytes);
+    rest -= run.size_bytes;
+  }
+}
+
+void TensorStream::AskAhead(const ServedFile& file, Parts parts) {
+  const FileRange all = Hull(parts);
+  if (all.size_bytes > kMaxTouchedBytes || !read_ahead_.IsLow(file, all)) return;
+  const uint64_t end = all.offset_bytes + all.size_bytes;
+  read_ahead_.Fetch(file, all, WantedEnd(parts.back(), end));
+}
+
+uint64_t TensorStream::WantedEnd(const DraftPart& last, uint64_t begin) const {
+  const size_t file = FileOf(last);
+  uint64_t end = begin;
+  for (size_t i = last.index; i < plan_.results.size() && plan_.results[i].file == file; ++i) {
+    const PlannedResult& result = plan_.results[i];
+    const FileRange next = HullOfResult(result, i == last.index ? last.offset_bytes : result.begin);
+    if (next.offset_bytes > end + kMaxGapBytes || end > begin + ReadAhead::kWindowBytes) break;
+    end = std::max(end, next.offset_bytes + next.size_bytes);
+  }
+  return end;
 }
 
 absl::StatusOr<ChunkProducer::Chunk> TensorStream::Next(const std::shared_ptr<DrainGate>& gate,
                                                         BufferBudget::Buffer buffer) {
+  is_fetched_ = false;
   const size_t scratch_bytes = ScratchBytes(draft_);
   if (buffer.size() > 0 && buffer.size() < OwnBytes(draft_) + scratch_bytes) {
+    const size_t num_parts = draft_.parts.size();
     drafter_.Draft(position_, files_, buffer.size() - kMaxOverheadBytes - scratch_bytes, draft_);
+    draft_.Cut(num_parts);
   }
   absl::Status failure = Failure(draft_);
   if (!failure.ok()) return failure;
@@ -72,6 +181,8 @@ absl::Status TensorStream::Finish() {
       absl::StrCat(num_failed_, " of ", plan_.results.size(),
                    " results could not be completed; first: ", first_failure_.message()));
 }
+
+std::optional<FilePlace> TensorStream::FinishWaitsFor() const { return files_.ConfirmWaitsFor(); }
 
 absl::Status TensorStream::Failure(const MessageDraft& draft) const {
   if (options_.isolate_failures) return absl::OkStatus();
@@ -176,6 +287,7 @@ bool TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> che
   if (files_.is_mapped(file)) {
     CursorAt(part).Gather(TensorBytes(part), destination);
   } else {
+    AskAhead(*files_.opened(file), {&part, 1});
     const absl::Status read =
         ReadRuns(*files_.opened(file), plan_.results[part.index].tensor_offset_bytes,
                  CursorAt(part), builder.scratch(), destination);
@@ -186,9 +298,31 @@ bool TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> che
 }
 
 FileRange TensorStream::Hull(const DraftPart& part) {
-  const uint64_t begin = plan_.results[part.index].tensor_offset_bytes;
+  const PlannedResult& result = plan_.results[part.index];
+  const SlicePlan& slice = *plan_.slices[result.slice];
+  if (slice.is_contiguous()) {
+    return {result.tensor_offset_bytes + slice.offset_bytes() + part.offset_bytes, part.size_bytes};
+  }
   const ChunkCursor::Run hull = CursorAt(part).Hull(part.size_bytes);
-  return {begin + hull.offset_bytes, hull.size_bytes};
+  return {result.tensor_offset_bytes + hull.offset_bytes, hull.size_bytes};
+}
+
+FileRange TensorStream::Hull(Parts parts) {
+  uint64_t low = ~uint64_t{0};
+  uint64_t high = 0;
+  for (const DraftPart& part : parts) {
+    if (part.size_bytes == 0) continue;
+    const FileRange hull = Hull(part);
+    low = std::min(low, hull.offset_bytes);
+    high = std::max(high, hull.offset_bytes + hull.size_bytes);
+  }
+  return {low, high - low};
+}
+
+FileRange TensorStream::HullOfResult(const PlannedResult& result, uint64_t begin) const {
+  const ChunkCursor cursor(plan_.slices[result.slice], begin, result.end);
+  const ChunkCursor::Run hull = cursor.Hull(cursor.remaining_bytes());
+  return {result.tensor_offset_bytes + hull.offset_bytes, hull.size_bytes};
 }
 
 ChunkCursor& TensorStream::CursorAt(const DraftPart& part) {

@@ -16,6 +16,7 @@
 #include "server/message_builder.h"
 #include "server/message_draft.h"
 #include "server/model_files.h"
+#include "server/read_ahead.h"
 #include "server/read_plan.h"
 #include "src/chunk_cursor.h"
 
@@ -35,11 +36,27 @@ class TensorStream final : public ChunkProducer {
   TensorStream(ReadPlan plan, const Options& options);
 
   Needs Plan() override;
+  void Fetch() override;
   absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate,
                              BufferBudget::Buffer buffer) override;
   absl::Status Finish() override;
+  std::optional<FilePlace> FinishWaitsFor() const override;
 
  private:
+  // Parts of a draft, of one file.
+  using Parts = absl::Span<const DraftPart>;
+
+  // Drafts a message that waits for one file, or if it can be, for none; returns what waits.
+  Parts DraftOneWait();
+  // The parts from `begin` on that are of its file, up to those of another.
+  Parts OfOneFile(size_t begin) const;
+  bool MustWait(Parts parts);
+  void Touch(const ServedFile& file, const DraftPart& part);
+  // Asks the system for what the stream will want of the file behind `parts`.
+  void AskAhead(const ServedFile& file, Parts parts);
+  // Where in its file the stream will read on without a large gap, up to a window behind `begin`.
+  uint64_t WantedEnd(const DraftPart& last, uint64_t begin) const;
+
   // Opens and checks the files of the draft. False when one failed.
   bool Prepare(const MessageDraft& draft);
   // Checks the files of what was copied or touched. False when one failed.
@@ -62,6 +79,9 @@ class TensorStream final : public ChunkProducer {
 
   // Where the part's bytes lie in its file, from the first to the last.
   FileRange Hull(const DraftPart& part);
+  FileRange Hull(Parts parts);
+  // The same for all bytes of a result from `begin` on.
+  FileRange HullOfResult(const PlannedResult& result, uint64_t begin) const;
   // A cursor that stands at the part's first byte. Parts are walked in order, so that one is kept.
   ChunkCursor& CursorAt(const DraftPart& part);
   size_t FileOf(const DraftPart& part) const;
@@ -74,7 +94,9 @@ class TensorStream final : public ChunkProducer {
   ModelFiles files_;
   StreamPosition position_;
   bool info_sent_ = false;
-  MessageDraft draft_;  // Kept for its memory.
+  MessageDraft draft_;       // Kept for its memory.
+  bool is_fetched_ = false;  // All that the draft needs.
+  ReadAhead read_ahead_;
   std::vector<FileRange> ranges_;
   std::optional<ChunkCursor> cursor_;
   size_t cursor_index_ = 0;  // Which result `cursor_` walks.

@@ -54,6 +54,13 @@ void TurnQueue::Enter(Work work) {
   work.run(Turn(this, *std::move(buffer)));
 }
 
+std::optional<BufferBudget::Buffer> TurnQueue::TryTake(const Work& work) {
+  if (work.wanted_bytes == 0) return BufferBudget::Buffer();
+  const MutexLock lock(mutex_);
+  if (!lines_.empty()) return std::nullopt;
+  return budget_->Take(work.peer, work.wanted_bytes, work.least_bytes);
+}
+
 bool TurnQueue::Withdraw(PeerId peer, const void* stream) {
   std::optional<Work> withdrawn;  // Destroyed without the lock.
   const MutexLock lock(mutex_);

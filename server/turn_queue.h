@@ -42,6 +42,9 @@ class TurnQueue {
     // Empty if none was asked for or the work is cancelled. Errors: OUT_OF_BUFFERS.
     absl::StatusOr<BufferBudget::Buffer> buffer = BufferBudget::Buffer();
 
+    // Of work that runs elsewhere, with memory only.
+    explicit Turn(absl::StatusOr<BufferBudget::Buffer> b) : Turn(nullptr, std::move(b)) {}
+
    private:
     friend class TurnQueue;
     Turn(TurnQueue* queue, absl::StatusOr<BufferBudget::Buffer> b)
@@ -73,6 +76,9 @@ class TurnQueue {
 
   // Runs the work, where it can at once, in this thread, else later in another.
   void Enter(Work work);
+
+  // The memory that the work needs, if nobody waits for any and it is there.
+  std::optional<BufferBudget::Buffer> TryTake(const Work& work);
 
   // To be called after `cancelled` was set: true if the work was waiting and now never runs.
   bool Withdraw(PeerId peer, const void* stream);

@@ -167,6 +167,21 @@ absl::StatusOr<std::shared_ptr<const ServedFile>> Model::MapAsIs(const std::stri
   return mapping;
 }
 
+std::shared_ptr<const ServedFile> Model::FindMapped(size_t file) const {
+  std::shared_ptr<const ServedFile> mapping = FindMapping(file);
+  if (mapping != nullptr) mappings_cache_->Touch(mapping);
+  return mapping;
+}
+
+FilePlace Model::PlaceOf(absl::string_view name) const {
+  const auto own = std::find_if(files_.begin(), files_.end(),
+                                [name](const ModelFile& file) { return file.name == name; });
+  if (own != files_.end()) return place(static_cast<size_t>(own - files_.begin()));
+  const ScannedFile* const beside = directory_->Find(name);
+  if (beside != nullptr) return tensord::PlaceOf(beside->identity);
+  return records_.empty() ? FilePlace() : place(0);
+}
+
 absl::StatusOr<std::shared_ptr<const ServedFile>> Model::Map(size_t file) const {
   const FileRecord& record = records_[file];
   const std::string what = absl::StrCat("file ", Quote(files_[file].name));
@@ -174,10 +189,7 @@ absl::StatusOr<std::shared_ptr<const ServedFile>> Model::Map(size_t file) const 
     const Problem& problem = problems_[*record.problem];
     return MakeError(problem.reason, problem.message);
   }
-  if (std::shared_ptr<const ServedFile> mapping = FindMapping(file)) {
-    mappings_cache_->Touch(mapping);
-    return mapping;
-  }
+  if (std::shared_ptr<const ServedFile> mapping = FindMapped(file)) return mapping;
   absl::StatusOr<std::shared_ptr<const ServedFile>> mapping = OpenAndMap(record.real_path);
   if (ReasonOf(mapping.status()) == ErrorReason::kFileNotFound) {
     return MakeError(ErrorReason::kFileChanged, absl::StrCat(what, " is gone since it was listed"));

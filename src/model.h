@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "src/file_identity.h"
+#include "src/file_place.h"
 #include "src/lazy.h"
 #include "src/mutex.h"
 #include "src/read_mode.h"
@@ -84,6 +85,13 @@ class Model {
   // does. FILE_CHANGED when the file is no longer the one whose header was parsed; FILE_INVALID,
   // SHARD_MISSING as Find.
   absl::StatusOr<std::shared_ptr<const ServedFile>> Map(size_t file) const;
+
+  // The same if it takes no waiting, because the file is open already; else null.
+  std::shared_ptr<const ServedFile> FindMapped(size_t file) const;
+  // Where Map, and reading what it returns, waits.
+  FilePlace place(size_t file) const { return tensord::PlaceOf(records_[file].identity); }
+  // The same for MapFile; of a name that is no file's, of the model's directory.
+  FilePlace PlaceOf(absl::string_view name) const;
 
   // A model's own file or side file by its name in the listing, opened for reading its original
   // bytes. FILE_NOT_FOUND names the closest ones.

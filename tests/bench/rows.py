@@ -58,6 +58,10 @@ class Group:
     not_measured: str = None
 
 
+# Files are read, not mapped, as on network file systems.
+PREAD = ("--read-mode", "pread")
+
+
 # ---- Measures ----
 
 def size(b):
@@ -68,9 +72,9 @@ def repeats(b):
     return 2 if b.quick else 3
 
 
-def ours(kind, connections=1, *options, store="big", bytes=None, times=None):
+def ours(kind, connections=1, *options, store="big", bytes=None, times=None, flags=()):
     def measure(b):
-        server = b.tensord(store)
+        server = b.tensord(store, *flags)
         return b.run("tensord_read", "--address", server.address(kind), "--model", store, "--tensor", "t",
                      "--connections", connections, "--repeats", times or repeats(b), *options,
                      *b.subject(store, bytes or size(b)), server=server)
@@ -128,10 +132,10 @@ def as_one(store, share=1):
     return measure
 
 
-def columns(row_share, *options, times=None):
+def columns(row_share, *options, times=None, flags=()):
     """Columns of a matrix of 16 KiB rows: 1 / row_share of each row."""
     def measure(b):
-        server = b.tensord("big")
+        server = b.tensord("big", *flags)
         return b.run("tensord_columns", "--address", server.address("unix"), "--model", "big", "--tensor", "t",
                      "--row-bytes", 16384, "--columns-bytes", 16384 // row_share, "--begin", 16384 // row_share,
                      "--repeats", times or repeats(b), *options, *b.subject("big"), server=server)
@@ -158,12 +162,12 @@ def reference(b):
                           b.store("layered") / "layered" / "model.safetensors", repeats(b)])
 
 
-def stalled(*options):
+def stalled(*options, flags=()):
     def measure(b):
-        server = b.tensord("big")
+        server = b.tensord("big", *flags)
         result = b.run("stalled_readers", "--address", server.address("unix"), "--model", "big", "--tensor", "t",
                        "--seconds", 1 if b.quick else 3, *options, server=server)
-        b.stop_server("tensord big")  # Its heap remembers.
+        b.stop_server(" ".join(["tensord", "big", *flags]))  # Its heap remembers.
         if result["refused"]:
             raise RuntimeError(f"{result['refused']} streams were refused")
         return result
@@ -178,10 +182,13 @@ def cold_bytes(b):
     return (256 if b.quick else 1024) * MIB
 
 
-def cold_ours(b):
-    b.stop_server("tensord cold")
-    b.drop_caches()
-    return ours("unix", 1, "--warm-ups", 0, store="cold", bytes=cold_bytes(b), times=1)(b)
+def cold_ours(*flags):
+    def measure(b):
+        b.stop_server("tensord cold")  # It maps the file.
+        b.stop_server(" ".join(["tensord", "cold", *flags]))
+        b.drop_caches()
+        return ours("unix", 1, "--warm-ups", 0, store="cold", bytes=cold_bytes(b), times=1, flags=flags)(b)
+    return measure
 
 
 def cold_pread(threads):
@@ -315,10 +322,18 @@ GROUPS = [
           [Row("server memory, 256 stalled readers, mapped", "<= 32", SERVER_ANON, "ours")], rounds=3, timed=False),
     Group("stalled gathered", {"ours": stalled("--slice", "[:, :4096]")},
           [Row("server memory, 256 stalled readers, gathered", "<= 96", SERVER_ANON, "ours")], rounds=3, timed=False),
+    Group("stalled pread", {"ours": stalled(flags=PREAD)},
+          [Row("server memory, 256 stalled readers, pread", "<= 96", SERVER_ANON, "ours")], rounds=3, timed=False),
     Group("client memory", {"ours": client_memory},
           [Row("client memory beyond the destination, 1 GiB", "<= 32", CLIENT_EXTRA, "ours")], rounds=3, timed=False),
-    Group("cold", {"ours": cold_ours, "best": better_cold},
-          [Row("cold file, vs the better of dd and parallel reads", ">= 0.9", RATE, "ours", "best")], raw="best"),
+    Group("cold", {"ours": cold_ours(), "pread": cold_ours(*PREAD), "best": better_cold},
+          [Row("cold file, vs the better of dd and parallel reads", ">= 0.9", RATE, "ours", "best"),
+           Row("cold file, --read-mode pread, vs the same", "report", RATE, "pread", "best")], raw="best"),
+    Group("pread", {"pread": ours("unix", flags=PREAD), "mmap": ours("unix"),
+                    "pread columns": columns(8, flags=PREAD), "mmap columns": columns(8), "raw": raw("unix")},
+          [Row("--read-mode pread, local disk, one stream, vs mmap", "report", RATE, "pread", "mmap"),
+           Row("--read-mode pread, CPU of both sides, vs mmap", "report", CPU, "pread", "mmap"),
+           Row("--read-mode pread, TP=8 columns, vs mmap", "report", RATE, "pread columns", "mmap columns")], raw="raw"),
     Group("latency", {"idle": small_idle, "beside": small_beside_cold},
           [Row("p99 of a 4 KiB call beside a cold stream, vs idle", "<= 3", P99, "beside", "idle")]),
     Group("checksum", {"on": ours("unix", 1, "--checksum"), "off": ours("unix"), "raw": raw("unix")},
@@ -332,7 +347,6 @@ GROUPS = [
            Row("memory when ready: 50,000 LoRA files", "<= 128", SERVER_ANON, "lora")], rounds=5),
     not_measured("tensord has no TLS yet", ("exec of a client to first byte, TLS", "<= 25"), ("TLS, vs plaintext", ">= 0.3"),
                  ("TLS, vs nginx TLS + libcurl", ">= 0.8")),
-    not_measured("tensord has no pread mode yet", ("server memory, 256 stalled readers, pread", "<= 96")),
     not_measured("the memory cgroup of the store is not set up yet", ("cache pressure: store reads by model", "<= 1.5")),
     not_measured("the network namespace with tbf is not set up yet", ("NIC-bound, vs raw", ">= 0.97"),
                  ("NIC-bound, 16 workers: most by least", "<= 1.2")),

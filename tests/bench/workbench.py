@@ -72,13 +72,13 @@ class Workbench:
     def _both(self, name):
         return [f"unix:{self._path(name)}", "127.0.0.1:0"]
 
-    def tensord(self, store):
+    def tensord(self, store, *flags):
         """tensord serving one store, on a Unix socket and TCP."""
         def start():
             unix, tcp = self._both("tensord")
-            command = self.tensord_command(self.store(store), unix) + ["--listen", tcp]
+            command = self.tensord_command(self.store(store), unix) + ["--listen", tcp, *flags]
             return Server(command, 2, self._path("tensord.log"))
-        return self.server(f"tensord {store}", start)
+        return self.server(" ".join(["tensord", store, *flags]), start)
 
     def tensord_command(self, store, listen):
         return [self.tensord_binary, "--store", store, "--listen", listen, "--log-format", "text"]

@@ -77,7 +77,7 @@ class LoadTest : public testing::Test {
   }
 
   TestServer& Start() {
-    server_ = std::make_unique<TestServer>(dir_.Path("store"), options_);
+    server_ = std::make_unique<TestServer>(dir_.Path("store"), options_, mode_);
     return *server_;
   }
   std::unique_ptr<v1::TensorStore::Stub> Dial() { return tensord::Dial(server_->server()); }
@@ -120,6 +120,7 @@ class LoadTest : public testing::Test {
 
   TempDir dir_;
   ServerOptions options_;
+  ReadMode mode_ = ReadMode::kMmap;
   std::unique_ptr<TestServer> server_;
 };
 
@@ -222,6 +223,34 @@ TEST_F(LoadTest, StalledGatheredStreamsShareTheBudget) {
   Stream mapped(*stubs[0], Mapped(3));
   EXPECT_EQ(mapped.Finish(), absl::OkStatus());
   // Waiting or not, all end, and everything comes back.
+  for (const auto& stream : running) stream->Cancel();
+  AwaitStreams(0);
+  while (server_->server().buffer_bytes() > 0) std::this_thread::yield();
+  EXPECT_EQ(server_->server().num_waiting_streams(), 0u);
+  Stream next(*stubs[0], Gathered(2));
+  EXPECT_EQ(next.Finish(), absl::OkStatus());
+}
+
+TEST_F(LoadTest, StalledStreamsOfFilesThatAreReadShareTheBudget) {
+  options_.buffer_memory_bytes = 8 << 20;
+  mode_ = ReadMode::kPread;
+  Start();
+  std::vector<std::unique_ptr<v1::TensorStore::Stub>> stubs;
+  std::vector<std::unique_ptr<Stream>> running;
+  for (int connection = 0; connection < 8; ++connection) {
+    stubs.push_back(Dial());
+    for (int i = 0; i < 16; ++i) {
+      auto stream =
+          std::make_unique<Stream>(*stubs.back(), i % 2 == 0 ? Mapped(100) : Gathered(100));
+      if (stream->Read()) {
+        running.push_back(std::move(stream));
+      } else {
+        EXPECT_EQ(ReasonOf(stream->Finish()), ErrorReason::kOutOfBuffers);
+      }
+    }
+    EXPECT_LE(server_->server().buffer_bytes(), options_.buffer_memory_bytes);
+  }
+  EXPECT_GE(running.size(), 20u);
   for (const auto& stream : running) stream->Cancel();
   AwaitStreams(0);
   while (server_->server().buffer_bytes() > 0) std::this_thread::yield();
