@@ -5,8 +5,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "src/escape.h"
+#include "src/status_macros.h"
 
 namespace tensord {
 namespace {
@@ -15,9 +17,9 @@ namespace {
 constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 
 absl::Status Malformed(absl::string_view address, absl::string_view why) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("address ", Quote(address), " ", why,
-                   "; wanted is host:port, dns:///host:port, unix:/path or unix:///path"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "address ", Quote(address), " ", why,
+      "; wanted is host:port, dns:///host:port, ipv4:a:port,b:port, unix:/path or unix:///path"));
 }
 
 absl::StatusOr<std::string> UnixTarget(absl::string_view address, absl::string_view path) {
@@ -30,7 +32,7 @@ absl::StatusOr<std::string> UnixTarget(absl::string_view address, absl::string_v
   return absl::StrCat("unix:", path);
 }
 
-absl::StatusOr<std::string> DnsTarget(absl::string_view address, absl::string_view authority) {
+absl::Status CheckHostPort(absl::string_view address, absl::string_view authority) {
   const size_t colon = authority.rfind(':');
   if (colon == absl::string_view::npos || colon == 0) return Malformed(address, "has no host:port");
   int port = 0;
@@ -43,7 +45,21 @@ absl::StatusOr<std::string> DnsTarget(absl::string_view address, absl::string_vi
   if (absl::StrContains(host, ':') && !bracketed) {
     return Malformed(address, "has an IPv6 address without brackets");
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> DnsTarget(absl::string_view address, absl::string_view authority) {
+  TENSORD_RETURN_IF_ERROR(CheckHostPort(address, authority));
   return absl::StrCat("dns:///", authority);
+}
+
+// `scheme` is "ipv4:" or "ipv6:"; several servers stand behind it with commas.
+absl::StatusOr<std::string> ListTarget(absl::string_view address, absl::string_view scheme,
+                                       absl::string_view list) {
+  for (const absl::string_view server : absl::StrSplit(list, ',')) {
+    TENSORD_RETURN_IF_ERROR(CheckHostPort(address, server));
+  }
+  return absl::StrCat(scheme, list);
 }
 
 }  // namespace
@@ -51,6 +67,9 @@ absl::StatusOr<std::string> DnsTarget(absl::string_view address, absl::string_vi
 absl::StatusOr<std::string> ParseAddress(absl::string_view address) {
   absl::string_view rest = address;
   if (absl::ConsumePrefix(&rest, "unix:")) return UnixTarget(address, rest);
+  for (const absl::string_view scheme : {"ipv4:", "ipv6:"}) {
+    if (absl::ConsumePrefix(&rest, scheme)) return ListTarget(address, scheme, rest);
+  }
   absl::ConsumePrefix(&rest, "dns:///");
   return DnsTarget(address, rest);
 }

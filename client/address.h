@@ -8,7 +8,8 @@
 
 namespace tensord {
 
-// gRPC's target for "host:port", "[v6]:port", "dns:///host:port", "unix:/path" or "unix:///path".
+// gRPC's target for "host:port", "[v6]:port", "dns:///host:port", "unix:/path", "unix:///path",
+// or several servers as "ipv4:a:port,b:port" and "ipv6:[a]:port,[b]:port".
 // INVALID_ARGUMENT names the address and the forms there are.
 absl::StatusOr<std::string> ParseAddress(absl::string_view address);
 

@@ -25,6 +25,7 @@ struct Call {
   std::string version;                      // Empty: any.
   std::vector<Cancellation> cancellations;  // Any of them ends the call.
   bool restart_on_version_change = false;
+  std::string request_id;
   std::shared_ptr<CallCounters> counters = std::make_shared<CallCounters>();
 
   bool IsCancelled() const {

@@ -7,6 +7,7 @@
 #include "client/call_threads.h"
 #include "client/connections.h"
 #include "client/restarts.h"
+#include "src/request_id.h"
 #include "tensord/client.h"
 
 namespace tensord {
@@ -42,6 +43,7 @@ class Client::Impl {
     call.deadline =
         options.deadline.value_or(absl::Now() + connections_->options().default_timeout);
     call.version = options.version;
+    call.request_id = IsRequestId(options.request_id) ? options.request_id : MakeRequestId();
     call.restart_on_version_change = options.restart_on_version_change;
     if (options.cancellation) call.cancellations.push_back(*options.cancellation);
     return call;

@@ -21,6 +21,7 @@
 #include "client/raw_stream.h"
 #include "proto/convert.h"
 #include "src/error.h"
+#include "src/request_id.h"
 #include "src/status_macros.h"
 
 namespace tensord {
@@ -34,6 +35,9 @@ constexpr int kLastReconnectMs = 5'000;
 // grows it without a bound that anybody could name (60 to 90 MiB on loopback); 8 MiB carry 8 GB/s
 // over a millisecond.
 constexpr int kReceiveWindowBytes = 8 << 20;
+
+// A lost server makes gRPC ask the name service again; a new one is found within this.
+constexpr int kResolutionPauseMs = 1'000;
 
 // How soon a wait for a connection notices a cancellation.
 constexpr absl::Duration kCancellationPoll = absl::Milliseconds(20);
@@ -68,6 +72,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, ToMilliseconds(interval));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ToMilliseconds(std::min(interval, kLongestPing)));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // We only receive: no limit.
+  // Calls go round all servers that the address stands for; a call that is made again goes to the
+  // next one.
+  arguments.SetLoadBalancingPolicyName("round_robin");
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, kResolutionPauseMs);
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
@@ -160,8 +168,13 @@ absl::Status Connection::Run(const Call& call,
   for (const Cancellation& cancellation : call.cancellations) {
     scopes.emplace_back(cancellation, [context] { context->TryCancel(); });
   }
+  if (!call.request_id.empty()) context->AddMetadata(kRequestIdKey, call.request_id);
   const grpc::Status status = rpc(*context);
-  return Translate(status, *context);
+  absl::Status translated = Translate(status, *context);
+  if (!translated.ok() && !call.request_id.empty()) {
+    SetErrorDetail(translated, kRequestIdDetail, call.request_id);
+  }
+  return translated;
 }
 
 absl::Status Connection::WaitForConnection(const Call& call) const {

@@ -29,6 +29,11 @@ class Connection {
                                                             const ClientOptions& options);
 
   const ClientOptions& options() const { return options_; }
+  const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+
+  // Waits for a connection, as each attempt of a call does. UNAVAILABLE and DEADLINE_EXCEEDED name
+  // address and cause.
+  absl::Status WaitForConnection(const Call& call) const;
 
   // Sends `request` and waits for the answer, again where that may help.
   template <typename Request, typename Response>
@@ -66,7 +71,6 @@ class Connection {
   // Runs `rpc` with a context that obeys `call`, and translates its status.
   absl::Status Run(const Call& call,
                    absl::FunctionRef<grpc::Status(grpc::ClientContext&)> rpc) const;
-  absl::Status WaitForConnection(const Call& call) const;
   absl::Status ExplainNoConnection(const Call& call) const;
   absl::Status Translate(const grpc::Status& status, const grpc::ClientContext& context) const;
 

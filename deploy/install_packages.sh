@@ -7,7 +7,7 @@ set -euo pipefail
 build_packages=(
   ca-certificates g++ cmake ninja-build pkg-config
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
-  libspdlog-dev libcli11-dev rapidjson-dev nlohmann-json3-dev libssl-dev libseccomp-dev
+  libspdlog-dev libcli11-dev rapidjson-dev nlohmann-json3-dev libssl-dev libseccomp-dev libhttp-parser-dev
   grpc-proto                                    # grpc.health.v1 and grpc.reflection.v1, the protos
   python3                                       # makes the sample store, checks the first slice
 )

@@ -82,6 +82,11 @@ size_t ActiveStreams::size() const {
   return streams_.size();
 }
 
+absl::Status ActiveStreams::CheckNotDraining() const {
+  const MutexLock lock(mutex_);
+  return draining_ ? Draining() : absl::OkStatus();
+}
+
 void ActiveStreams::LeavePeer(Stream& stream) {
   const MutexLock lock(mutex_);
   LeavePeerLocked(stream);

@@ -104,6 +104,9 @@ class ActiveStreams {
 
   size_t size() const;
 
+  // DRAINING once Drain has been called.
+  absl::Status CheckNotDraining() const;
+
  private:
   void LeavePeer(Stream& stream);
   void LeavePeerLocked(Stream& stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -13,11 +13,11 @@ absl::Status Cancelled() { return absl::CancelledError("the call was cancelled")
 
 }  // namespace
 
-ChunkStream::ChunkStream(grpc::CallbackServerContext* context,
+ChunkStream::ChunkStream(std::shared_ptr<CallContext> call,
                          absl::StatusOr<std::unique_ptr<ChunkProducer>> producer,
                          ActiveStreams::Token token, const Workers& workers)
     : token_(std::move(token)),
-      context_(context),
+      call_(std::move(call)),
       gate_(std::make_shared<DrainGate>(workers.queue)),
       turns_(workers.turns),
       io_(workers.io) {
@@ -47,7 +47,7 @@ void ChunkStream::OnCancel() {
 }
 
 void ChunkStream::WriteNext() {
-  if (context_->IsCancelled()) return End(Cancelled());
+  if (call_->grpc()->IsCancelled()) return End(Cancelled());
   const ChunkProducer::Needs needs = producer_->Plan();
   if (needs.fetches) {
     return WaitFor(needs.place, [this] {
@@ -98,6 +98,7 @@ void ChunkStream::Produce(TurnQueue::Turn turn) {
   if (chunk->is_void) return WriteNext();
   chunk_ = *std::move(chunk);
   has_written_ = true;
+  TellSent();
   if (!chunk_.is_last || gate_->used()) {
     token_.WaitsForClient();
     return StartWrite(&chunk_.message);
@@ -106,8 +107,10 @@ void ChunkStream::Produce(TurnQueue::Turn turn) {
   const absl::Status status = producer_->Finish();
   AddTrailers();
   token_.Finishes();
-  StartWriteAndFinish(&chunk_.message, grpc::WriteOptions(), ToGrpc(status));
+  StartWriteAndFinish(&chunk_.message, grpc::WriteOptions(), call_->End(status));
 }
+
+void ChunkStream::TellSent() { call_->Sent(producer_->sent_bytes() - call_->record().sent_bytes); }
 
 void ChunkStream::FinishWhenDrained() {
   token_.WaitsForClient();
@@ -124,16 +127,17 @@ void ChunkStream::End(const absl::Status& status) {
   AddTrailers();
   if (const auto delay = RetryDelay(status)) {
     // What clients of gRPC's own retries understand, where others read RetryInfo.
-    context_->AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(delay->count()));
+    call_->grpc()->AddTrailingMetadata("grpc-retry-pushback-ms", absl::StrCat(delay->count()));
   }
   token_.Finishes();
-  Finish(ToGrpc(status));
+  Finish(call_->End(status));
 }
 
 void ChunkStream::AddTrailers() {
   if (producer_ == nullptr) return;
-  context_->AddTrailingMetadata("tensord-bytes-read", absl::StrCat(producer_->read_bytes()));
-  context_->AddTrailingMetadata("tensord-bytes-sent", absl::StrCat(producer_->sent_bytes()));
+  grpc::CallbackServerContext* const context = call_->grpc();
+  context->AddTrailingMetadata("tensord-bytes-read", absl::StrCat(producer_->read_bytes()));
+  context->AddTrailingMetadata("tensord-bytes-sent", absl::StrCat(producer_->sent_bytes()));
 }
 
 }  // namespace tensord

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/active_streams.h"
+#include "server/call_context.h"
 #include "server/chunk_producer.h"
 #include "server/drain_gate.h"
 #include "server/io_pool.h"
@@ -35,9 +36,9 @@ class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
     IoPool* io = nullptr;
   };
 
-  // Begins at once; an error in place of a producer is the call's answer. `context` belongs to the
-  // call; `token` is given back when gRPC has taken the status.
-  ChunkStream(grpc::CallbackServerContext* context,
+  // Begins at once; an error in place of a producer is the call's answer. `token` is given back
+  // when gRPC has taken the status.
+  ChunkStream(std::shared_ptr<CallContext> call,
               absl::StatusOr<std::unique_ptr<ChunkProducer>> producer, ActiveStreams::Token token,
               const Workers& workers);
 
@@ -56,6 +57,7 @@ class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   TurnQueue::Work WorkOf(const ChunkProducer::Needs& needs,
                          std::function<void(TurnQueue::Turn)> run) const;
   void Produce(TurnQueue::Turn turn);
+  void TellSent();
   // Mapped memory is checked once more when the network has let go of it, and only then is the
   // stream OK.
   void FinishWhenDrained();
@@ -64,7 +66,7 @@ class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   void AddTrailers();
 
   ActiveStreams::Token token_;
-  grpc::CallbackServerContext* const context_;
+  const std::shared_ptr<CallContext> call_;
   std::unique_ptr<ChunkProducer> producer_;
   const std::shared_ptr<DrainGate> gate_;
   TurnQueue* const turns_;

@@ -29,6 +29,8 @@ class FileStream final : public ChunkProducer {
                                                             v1::ReadFileRequest request,
                                                             const ChunkOptions& options);
 
+  const Model& model() const { return *model_; }
+
   Needs Plan() override;
   void Fetch() override;
   absl::StatusOr<Chunk> Next(const std::shared_ptr<DrainGate>& gate,

@@ -3,15 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/time/time.h"
-#include "server/buffer_budget.h"
-#include "server/chunk_options.h"
-#include "server/version.h"
+#include "absl/strings/strip.h"
+#include "server/flag_declarations.h"
+#include "server/flag_sources.h"
 
 namespace tensord {
 namespace {
@@ -27,16 +26,17 @@ constexpr char kDescription[] =
     "  grpcurl -plaintext 127.0.0.1:50051 tensord.v1.TensorStore/ListModels";
 
 constexpr char kFooter[] =
-    "Every flag but --version and --help can be given as an environment variable: TENSORD_STORE\n"
-    "for --store, TENSORD_CHUNK_BYTES for --chunk-bytes; repeated flags as one variable with\n"
-    "commas. A flag beats its variable. Sizes take units: 512KiB, 1MiB; durations: 60s, 500ms.\n"
+    "A flag beats its environment variable (TENSORD_CHUNK_BYTES for --chunk-bytes; commas between\n"
+    "repeated values), which beats its line in the file behind --config (chunk-bytes = 512KiB).\n"
+    "Sizes take units: 512KiB, 1MiB; durations: 60s, 500ms.\n"
     "\n"
     "On stderr a line `listening address=ADDRESS` for each address says that calls are answered.\n"
-    "SIGTERM and SIGINT end running streams within 25 s; a second signal ends at once.\n"
-    "SIGHUP scans the stores now; otherwise changes are seen by themselves.\n"
+    "SIGTERM and SIGINT: not ready, --drain-delay, no new calls, --shutdown-grace, exit; a second\n"
+    "one ends at once. SIGHUP scans the stores now; otherwise changes are seen by themselves.\n"
     "\n"
-    "Exit codes: 0 clean; 1 failure while running; 2 wrong flags; 3 an address is in use;\n"
-    "4 a store cannot be read; 5 the kernel lacks the sandbox that is required.";
+    "Exit codes: 0 clean; 1 failure while running, or a second signal; 2 wrong configuration;\n"
+    "3 an address is in use; 4 a store cannot be read; 5 the kernel lacks the sandbox that is\n"
+    "required.";
 
 // `DIR` or `NAME=DIR`; what stands before `=` is a name only if it could be one.
 StoreOptions ParseStore(const std::string& text) {
@@ -61,167 +61,9 @@ std::string CheckStores(const std::vector<StoreOptions>& stores) {
   return "";
 }
 
-constexpr char kDefaultAddress[] = "127.0.0.1:50051";
-
-// The values of a repeatable flag: as given, else from `variable`. Not CLI11's own way, because
-// that would split at commas on the command line too.
-std::vector<std::string> Repeated(std::vector<std::string> given, const char* variable) {
-  const char* const value = std::getenv(variable);
-  if (!given.empty() || value == nullptr) return given;
-  return absl::StrSplit(value, ',', absl::SkipEmpty());
-}
-
-// What CLI11 fills in, as it stands on the command line.
-struct Raw {
-  std::vector<std::string> stores;
-  std::vector<std::string> listen;
-  std::string mode = "0660";
-  uint64_t chunk_bytes = kDefaultChunkBytes;
-  uint64_t max_request_bytes = 4 << 20;
-  uint64_t buffer_memory_bytes = 64 << 20;
-  uint64_t io_threads = IoPool::DefaultThreads();
-  uint64_t max_streams = 1024;
-  uint64_t stall_timeout_ms = 60'000;
-  std::optional<uint64_t> rescan_interval_ms;
-  uint64_t index_memory_bytes = kDefaultIndexMemoryBytes;
-  uint64_t max_open_files = 0;
-  std::string read_mode = "auto";
-  std::string reflection = "auto";
-  uint64_t max_connections = 256;
-  std::string sandbox = "auto";
-  std::string log_format;
-  std::string log_level = "info";
-  bool check_config = false;
-};
-
-// Turns `60s`, `500ms`, `2m`, `1h` and a bare 0 into milliseconds.
-CLI::Validator Duration() {
-  const auto transform = [](std::string& text) -> std::string {
-    constexpr char kWanted[] = "wanted a duration such as 60s or 500ms, up to a day, got ";
-    absl::Duration duration;
-    if (!absl::ParseDuration(text, &duration) || duration < absl::ZeroDuration() ||
-        duration > absl::Hours(24)) {
-      return kWanted + text;
-    }
-    text = absl::StrCat(absl::ToInt64Milliseconds(duration));
-    return "";
-  };
-  return CLI::Validator(transform, "");
-}
-
-void AddStores(CLI::App& app, Raw& raw) {
-  app.add_option(
-         "--rescan-interval", raw.rescan_interval_ms,
-         "Stores are scanned so often though no change is heard of; 0: never; default: 10s, "
-         "60s on network file systems")
-      ->envname("TENSORD_RESCAN_INTERVAL")
-      ->option_text("DURATION")
-      ->transform(Duration());
-  app.add_option("--index-memory", raw.index_memory_bytes,
-                 "Headers that are kept parsed; others are read when they are asked for")
-      ->envname("TENSORD_INDEX_MEMORY")
-      ->option_text("SIZE [64MiB]")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
-      ->check(CLI::Range(uint64_t{1} << 20, uint64_t{1} << 40));
-  app.add_option("--max-open-files", raw.max_open_files,
-                 "Files that are kept open and mapped between requests; default: a quarter of the "
-                 "process's limit")
-      ->envname("TENSORD_MAX_OPEN_FILES")
-      ->option_text("NUMBER")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{kMaxOpenFiles}));
-  app.add_option("--read-mode", raw.read_mode,
-                 "How files are read; auto: pread on network and FUSE file systems, else mmap")
-      ->envname("TENSORD_READ_MODE")
-      ->check(CLI::IsMember({"auto", "mmap", "pread"}))
-      ->option_text("auto|mmap|pread [auto]");
-}
-
-void AddServing(CLI::App& app, Raw& raw) {
-  const CLI::AsSizeValue size(/*kb_is_1000=*/false);
-  app.add_option("--store", raw.stores,
-                 "Directory with models. Repeatable as NAME=DIR: its models are then NAME/...")
-      ->option_text("DIR")
-      ->allow_extra_args(false);
-  app.add_option("--listen", raw.listen,
-                 "HOST:PORT (port 0: any free one) or unix:/PATH. Repeatable")
-      ->option_text(absl::StrCat("ADDRESS [", kDefaultAddress, "]"))
-      ->allow_extra_args(false);
-  app.add_option("--unix-socket-mode", raw.mode, "Mode of Unix sockets, octal")
-      ->envname("TENSORD_UNIX_SOCKET_MODE")
-      ->option_text("MODE [0660]")
-      ->check(CLI::Validator(
-          [](const std::string& text) {
-            const bool ok = !text.empty() && text.size() <= 4 &&
-                            text.find_first_not_of("01234567") == std::string::npos &&
-                            std::strtoul(text.c_str(), nullptr, 8) <= 0777;
-            return ok ? std::string() : "wanted an octal mode up to 0777, got " + text;
-          },
-          ""));
-  app.add_option("--chunk-bytes", raw.chunk_bytes,
-                 "Data in one message of a stream, 64KiB to 4032KiB, where a request does not say")
-      ->envname("TENSORD_CHUNK_BYTES")
-      ->option_text("SIZE [1MiB]")
-      ->transform(size)
-      ->check(CLI::Range(uint64_t{kMinChunkBytes}, uint64_t{kMaxChunkBytes}));
-  app.add_option("--max-request-size", raw.max_request_bytes, "Larger requests are refused")
-      ->envname("TENSORD_MAX_REQUEST_SIZE")
-      ->option_text("SIZE [4MiB]")
-      ->transform(size)
-      ->check(CLI::Range(uint64_t{1} << 10, uint64_t{1} << 30));
-  app.add_option("--buffer-memory", raw.buffer_memory_bytes,
-                 "For messages that are put together of many pieces; as it fills, they get smaller")
-      ->envname("TENSORD_BUFFER_MEMORY")
-      ->option_text("SIZE [64MiB]")
-      ->transform(size)
-      ->check(CLI::Range(uint64_t{BufferBudget::kMinLimitBytes}, uint64_t{1} << 40));
-  app.add_option("--io-threads", raw.io_threads,
-                 "Threads that wait for disks, half of them at most for one; default: twice as "
-                 "many as processors, 4 at least")
-      ->envname("TENSORD_IO_THREADS")
-      ->option_text("NUMBER")
-      ->check(CLI::Range(uint64_t{IoPool::kMinThreads}, uint64_t{1024}));
-  app.add_option("--max-streams", raw.max_streams, "Streams at once; further ones are refused")
-      ->envname("TENSORD_MAX_STREAMS")
-      ->option_text("NUMBER [1024]")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 20));
-  app.add_option("--max-connections", raw.max_connections,
-                 "Connections at once; further ones are closed, as are more than 64 of one peer")
-      ->envname("TENSORD_MAX_CONNECTIONS")
-      ->option_text("NUMBER [256]")
-      ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 16));
-  app.add_option("--stall-timeout", raw.stall_timeout_ms,
-                 "A stream whose client takes nothing for so long is ended; 0: never")
-      ->envname("TENSORD_STALL_TIMEOUT")
-      ->option_text("DURATION [60s]")
-      ->transform(Duration());
-  app.add_option("--reflection", raw.reflection,
-                 "Server reflection for grpcurl; auto: unless an address is reachable from other "
-                 "machines")
-      ->envname("TENSORD_REFLECTION")
-      ->check(CLI::IsMember({"on", "off", "auto"}))
-      ->option_text("on|off|auto [auto]");
-}
-
-void AddRunning(CLI::App& app, Raw& raw) {
-  app.add_option(
-         "--sandbox", raw.sandbox,
-         "Confine the process to reading the stores (Landlock, seccomp); auto: as far as the "
-         "kernel can")
-      ->envname("TENSORD_SANDBOX")
-      ->check(CLI::IsMember({"auto", "require", "off"}))
-      ->option_text("auto|require|off [auto]");
-  app.add_option("--log-format", raw.log_format, "Default: text on a terminal, else json")
-      ->envname("TENSORD_LOG_FORMAT")
-      ->check(CLI::IsMember({"text", "json"}))
-      ->option_text("text|json");
-  app.add_option("--log-level", raw.log_level, "Least severe lines that are logged")
-      ->envname("TENSORD_LOG_LEVEL")
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
-      ->option_text("debug|info|warn|error [info]");
-  app.add_flag("--check-config", raw.check_config,
-               "Check the flags and that the stores are readable directories, and exit")
-      ->envname("TENSORD_CHECK_CONFIG");
-  app.set_version_flag("--version", std::string("tensord ") + kVersion);
+LogFormat FormatOf(const RawFlags& raw, bool is_terminal) {
+  const bool is_json = raw.log_format.empty() ? !is_terminal : raw.log_format == "json";
+  return is_json ? LogFormat::kJson : LogFormat::kText;
 }
 
 ReadMode ParseReadMode(const std::string& text) {
@@ -229,38 +71,82 @@ ReadMode ParseReadMode(const std::string& text) {
   return text == "pread" ? ReadMode::kPread : ReadMode::kAuto;
 }
 
-Flags Convert(const Raw& raw, bool is_terminal) {
+ServerOptions ServerOptionsOf(const RawFlags& raw) {
+  ServerOptions server;
+  server.listen = raw.listen;
+  if (server.listen.empty()) server.listen = {kDefaultListen};
+  server.unix_socket_mode = static_cast<mode_t>(std::strtoul(raw.mode.c_str(), nullptr, 8));
+  server.chunk_bytes = static_cast<uint32_t>(raw.chunk_bytes);
+  server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
+  server.buffer_memory_bytes = raw.buffer_memory_bytes;
+  server.io_threads = raw.io_threads;
+  server.max_streams = raw.max_streams;
+  server.guard.max_connections = raw.max_connections;
+  server.stall_timeout = std::chrono::milliseconds(raw.stall_timeout_ms);
+  server.max_connection_age = std::chrono::milliseconds(raw.max_connection_age_ms);
+  server.reflection = raw.reflection == "on"    ? Reflection::kOn
+                      : raw.reflection == "off" ? Reflection::kOff
+                                                : Reflection::kAuto;
+  return server;
+}
+
+Flags Convert(const RawFlags& raw, bool is_terminal) {
   Flags flags;
-  for (const std::string& store : Repeated(raw.stores, "TENSORD_STORE")) {
-    flags.stores.push_back(ParseStore(store));
-  }
+  for (const std::string& store : raw.stores) flags.stores.push_back(ParseStore(store));
   flags.catalog.index_memory_bytes = raw.index_memory_bytes;
   flags.catalog.max_open_files = raw.max_open_files;
   flags.catalog.read_mode = ParseReadMode(raw.read_mode);
   if (raw.rescan_interval_ms) {
     flags.rescan_interval = std::chrono::milliseconds(*raw.rescan_interval_ms);
   }
-  flags.server.listen = Repeated(raw.listen, "TENSORD_LISTEN");
-  if (flags.server.listen.empty()) flags.server.listen = {kDefaultAddress};
-  flags.server.unix_socket_mode = static_cast<mode_t>(std::strtoul(raw.mode.c_str(), nullptr, 8));
-  flags.server.chunk_bytes = static_cast<uint32_t>(raw.chunk_bytes);
-  flags.server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
-  flags.server.buffer_memory_bytes = raw.buffer_memory_bytes;
-  flags.server.io_threads = raw.io_threads;
-  flags.server.max_streams = raw.max_streams;
-  flags.server.guard.max_connections = raw.max_connections;
+  flags.readiness = {raw.preload, raw.ready_min_models};
+  flags.server = ServerOptionsOf(raw);
   flags.sandbox = raw.sandbox == "off"       ? SandboxMode::kOff
                   : raw.sandbox == "require" ? SandboxMode::kRequire
                                              : SandboxMode::kAuto;
-  flags.server.stall_timeout = std::chrono::milliseconds(raw.stall_timeout_ms);
-  flags.server.reflection = raw.reflection == "on"    ? Reflection::kOn
-                            : raw.reflection == "off" ? Reflection::kOff
-                                                      : Reflection::kAuto;
-  const bool is_json = raw.log_format.empty() ? !is_terminal : raw.log_format == "json";
-  flags.log_format = is_json ? LogFormat::kJson : LogFormat::kText;
+  flags.is_http_default = raw.http_listen.empty();
+  flags.http_listen = flags.is_http_default ? kDefaultHttpListen : raw.http_listen;
+  if (flags.http_listen == "off") flags.http_listen = "";
+  flags.drain_delay = std::chrono::milliseconds(raw.drain_delay_ms);
+  flags.shutdown_grace = std::chrono::milliseconds(raw.shutdown_grace_ms);
+  flags.log_format = FormatOf(raw, is_terminal);
   flags.log_level = raw.log_level;
+  flags.access_log = raw.access_log == "on"    ? AccessLogMode::kOn
+                     : raw.access_log == "off" ? AccessLogMode::kOff
+                                               : AccessLogMode::kSlow;
   flags.check_config = raw.check_config;
   return flags;
+}
+
+// Where the flag that `message` begins with came from, unless from the command line.
+std::string OriginOf(absl::string_view message, const FlagSources& sources) {
+  if (!absl::ConsumePrefix(&message, "--")) return "";
+  const auto found = sources.origins.find(message.substr(0, message.find_first_of(":= ")));
+  return found == sources.origins.end() ? "" : absl::StrCat(" (", found->second, ")");
+}
+
+ExitNow Refuse(absl::string_view message) {
+  std::cerr << message << "\nRun with --help for more information.\n";
+  return {kExitUsage};
+}
+
+// Every flag with its value, in the form that --config reads.
+void PrintConfig(const CLI::App& app, const FlagSources& sources) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_lnames().empty() ? "" : option->get_lnames().front();
+    if (!HasPlaceInFile(name)) continue;
+    const auto origin = sources.origins.find(name);
+    if (option->count() == 0) {
+      const std::string value = option->get_default_str();
+      std::cout << (value.empty() ? "# " : "") << name << " =" << (value.empty() ? "" : " ")
+                << value << "\n";
+      continue;
+    }
+    if (origin != sources.origins.end()) std::cout << "# from " << origin->second << "\n";
+    for (const std::string& value : GivenValues(sources, name)) {
+      std::cout << name << " = " << value << "\n";
+    }
+  }
 }
 
 }  // namespace
@@ -268,22 +154,27 @@ Flags Convert(const Raw& raw, bool is_terminal) {
 std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool is_terminal) {
   CLI::App app(kDescription, "tensord");
   app.footer(kFooter);
-  Raw raw;
-  AddServing(app, raw);
-  AddStores(app, raw);
-  AddRunning(app, raw);
+  RawFlags raw;
+  DeclareFlags(app, raw);
+  absl::StatusOr<FlagSources> sources = GatherFlags(app, {argv + 1, argv + argc});
+  if (!sources.ok()) return Refuse(absl::StrCat("--config: ", sources.status().message()));
+  // The parser takes the last argument first.
+  std::vector<std::string> reversed(sources->arguments.rbegin(), sources->arguments.rend());
   try {
-    app.parse(argc, argv);
+    app.parse(std::move(reversed));
   } catch (const CLI::ParseError& error) {
-    const bool is_error = error.get_exit_code() != 0;
-    app.exit(error);
-    return ExitNow{is_error ? kExitUsage : 0};
+    if (error.get_exit_code() == 0) {
+      app.exit(error);
+      return ExitNow{0};
+    }
+    return Refuse(absl::StrCat(error.what(), OriginOf(error.what(), *sources)));
   }
   Flags flags = Convert(raw, is_terminal);
   const std::string problem = CheckStores(flags.stores);
-  if (problem.empty()) return flags;
-  app.exit(CLI::ValidationError(problem));
-  return ExitNow{kExitUsage};
+  if (!problem.empty()) return Refuse(problem);
+  if (!raw.print_config) return flags;
+  PrintConfig(app, *sources);
+  return ExitNow{0};
 }
 
 }  // namespace tensord

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "server/readiness.h"
 #include "server/sandbox.h"
 #include "server/server.h"
 #include "src/catalog.h"
@@ -18,29 +19,38 @@ namespace tensord {
 
 enum class LogFormat { kText, kJson };
 
-// What the command line and the environment ask for. Every value is in its range.
+// Which calls get a line: all, those that fail or take long, none.
+enum class AccessLogMode { kOn, kSlow, kOff };
+
+// What command line, environment and configuration file ask for. Every value is in its range.
 struct Flags {
   std::vector<StoreOptions> stores;
   CatalogOptions catalog;
   // Absent: the default, which depends on the file systems that the stores lie on.
   std::optional<std::chrono::milliseconds> rescan_interval;
+  ReadinessOptions readiness;
   ServerOptions server;
   SandboxMode sandbox = SandboxMode::kAuto;
+  std::string http_listen;       // Empty: no HTTP.
+  bool is_http_default = false;  // Nobody asked for that address.
+  std::chrono::milliseconds drain_delay{0};
+  std::chrono::milliseconds shutdown_grace{0};
   LogFormat log_format = LogFormat::kText;
   std::string log_level;  // As spdlog names them.
+  AccessLogMode access_log = AccessLogMode::kSlow;
   bool check_config = false;
 };
 
-// The program is to end now with this exit code; help, version or error have been printed.
+// The program is to end now with this exit code; help, version, configuration or error have been
+// printed.
 struct ExitNow {
   int code = 0;
 };
 
-// Reads flags, and for flags that are not given, their environment variables (TENSORD_STORE for
-// --store, several values separated by commas). `is_terminal`: whether stderr is one.
+// Reads flags from the sources that GatherFlags names. `is_terminal`: whether stderr is one.
 std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool is_terminal);
 
-// 0: help or version was asked for; 2: a flag is wrong.
+// 0: help, version or configuration was asked for; 2: a flag is wrong.
 inline constexpr int kExitUsage = 2;
 
 }  // namespace tensord

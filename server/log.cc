@@ -7,10 +7,13 @@
 
 #include <memory>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/repeat_filter.h"
 #include "src/escape.h"
 
 namespace tensord {
@@ -35,32 +38,28 @@ std::string TextValue(absl::string_view text) {
   return is_plain ? escaped : JsonString(text);
 }
 
-std::string JsonLine(absl::string_view level, absl::string_view message,
-                     std::initializer_list<LogField> fields) {
-  const std::string now =
-      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
-  std::string line =
-      absl::StrCat("{\"ts\":\"", now, "\",\"level\":\"", level, "\",\"msg\":", JsonString(message));
-  for (const LogField& field : fields) {
-    absl::StrAppend(&line, ",\"", field.name, "\":");
-    if (const auto* number = std::get_if<uint64_t>(&field.value)) {
-      absl::StrAppend(&line, *number);
-    } else {
-      absl::StrAppend(&line, JsonString(std::get<std::string>(field.value)));
-    }
+// What `value` is as JSON, or as text with `text_value`.
+std::string ValueText(const LogField& field, std::string (*text_value)(absl::string_view)) {
+  if (const auto* number = std::get_if<uint64_t>(&field.value)) return absl::StrCat(*number);
+  if (const auto* number = std::get_if<double>(&field.value)) {
+    return absl::StrFormat("%.3f", *number);
   }
-  return absl::StrCat(line, "}");
+  return text_value(std::get<std::string>(field.value));
 }
 
-std::string TextLine(absl::string_view message, std::initializer_list<LogField> fields) {
+std::string JsonFields(absl::string_view level, absl::string_view message,
+                       absl::Span<const LogField> fields) {
+  std::string line = absl::StrCat("\"level\":\"", level, "\",\"msg\":", JsonString(message));
+  for (const LogField& field : fields) {
+    absl::StrAppend(&line, ",\"", field.name, "\":", ValueText(field, &JsonString));
+  }
+  return line;
+}
+
+std::string TextFields(absl::string_view message, absl::Span<const LogField> fields) {
   std::string line(message);
   for (const LogField& field : fields) {
-    absl::StrAppend(&line, " ", field.name, "=");
-    if (const auto* number = std::get_if<uint64_t>(&field.value)) {
-      absl::StrAppend(&line, *number);
-    } else {
-      absl::StrAppend(&line, TextValue(std::get<std::string>(field.value)));
-    }
+    absl::StrAppend(&line, " ", field.name, "=", ValueText(field, &TextValue));
   }
   return line;
 }
@@ -68,12 +67,29 @@ std::string TextLine(absl::string_view message, std::initializer_list<LogField> 
 // Whether lines are JSON. The logger itself knows: its name is the format.
 constexpr char kJsonLogger[] = "json";
 
+// As long-lived as the logger, which is the process's.
+RepeatFilter& Repeats() {
+  static RepeatFilter filter;
+  return filter;
+}
+
 void Log(spdlog::level::level_enum level, absl::string_view level_name, absl::string_view message,
-         std::initializer_list<LogField> fields) {
+         absl::Span<const LogField> fields) {
   spdlog::logger* const logger = spdlog::default_logger_raw();
   if (!logger->should_log(level)) return;
   const bool is_json = logger->name() == kJsonLogger;
-  logger->log(level, is_json ? JsonLine(level_name, message, fields) : TextLine(message, fields));
+  std::string line =
+      is_json ? JsonFields(level_name, message, fields) : TextFields(message, fields);
+  const auto held_back =
+      Repeats().Admit(absl::HashOf(absl::string_view(line)), RepeatFilter::Clock::now());
+  if (!held_back) return;
+  if (*held_back > 0) {
+    absl::StrAppend(&line, is_json ? ",\"suppressed\":" : " suppressed=", *held_back);
+  }
+  if (!is_json) return logger->log(level, line);
+  const std::string now =
+      absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
+  logger->log(level, absl::StrCat("{\"ts\":\"", now, "\",", line, "}"));
 }
 
 // What the libraries have to say is caused by clients as a rule, so it is for debugging only.
@@ -98,15 +114,15 @@ void StartLog(LogFormat format, const std::string& level) {
   google::protobuf::SetLogHandler(&LogOfProtobuf);
 }
 
-void LogInfo(absl::string_view message, std::initializer_list<LogField> fields) {
+void LogInfo(absl::string_view message, absl::Span<const LogField> fields) {
   Log(spdlog::level::info, "info", message, fields);
 }
 
-void LogWarning(absl::string_view message, std::initializer_list<LogField> fields) {
+void LogWarning(absl::string_view message, absl::Span<const LogField> fields) {
   Log(spdlog::level::warn, "warn", message, fields);
 }
 
-void LogError(absl::string_view message, std::initializer_list<LogField> fields) {
+void LogError(absl::string_view message, absl::Span<const LogField> fields) {
   Log(spdlog::level::err, "error", message, fields);
 }
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "server/flags.h"
 
 namespace tensord {
@@ -15,7 +15,7 @@ namespace tensord {
 // A named value of a line: `model` and "gpt2", `bytes` and 548105171.
 struct LogField {
   absl::string_view name;
-  std::variant<std::string, uint64_t> value;
+  std::variant<std::string, uint64_t, double> value;
 };
 
 // Sets up format and level, and makes gRPC's and protobuf's own lines ours, on level debug. To be
@@ -24,10 +24,11 @@ void StartLog(LogFormat format, const std::string& level);
 
 // Write one line. `message` is a constant text, so that lines can be counted by it; whatever varies
 // is a field. Values may come from files and clients: whatever they hold, a line stays one line.
+// The same line appears once a second at most, with the field `suppressed` for those between.
 // Thread-safe.
-void LogInfo(absl::string_view message, std::initializer_list<LogField> fields);
-void LogWarning(absl::string_view message, std::initializer_list<LogField> fields);
-void LogError(absl::string_view message, std::initializer_list<LogField> fields);
+void LogInfo(absl::string_view message, absl::Span<const LogField> fields);
+void LogWarning(absl::string_view message, absl::Span<const LogField> fields);
+void LogError(absl::string_view message, absl::Span<const LogField> fields);
 
 // The line by which scripts learn the address: it holds `listening address=ADDRESS` in both
 // formats, which is contract.

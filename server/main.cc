@@ -14,25 +14,38 @@
 #include <thread>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "server/access_log.h"
+#include "server/call_metrics.h"
+#include "server/call_observers.h"
 #include "server/fault_log.h"
+#include "server/fault_metrics.h"
 #include "server/flags.h"
 #include "server/guard_log.h"
+#include "server/guard_metrics.h"
+#include "server/http_server.h"
+#include "server/listener.h"
 #include "server/log.h"
+#include "server/readiness.h"
 #include "server/reload_log.h"
 #include "server/reload_signal.h"
 #include "server/sandbox.h"
 #include "server/server.h"
+#include "server/serving_state.h"
+#include "server/status_pages.h"
 #include "server/stop_signal.h"
+#include "server/store_metrics.h"
 #include "server/version.h"
 #include "src/catalog.h"
 #include "src/file_system.h"
 #include "src/live_catalog.h"
 #include "src/reloader.h"
+#include "src/status_macros.h"
 
 namespace tensord {
 namespace {
@@ -41,9 +54,6 @@ constexpr int kExitFailure = 1;
 constexpr int kExitAddressInUse = 3;
 constexpr int kExitStoreUnreadable = 4;
 constexpr int kExitNoSandbox = 5;
-
-// Below the 30 s after which Kubernetes kills.
-constexpr std::chrono::seconds kShutdownGrace(25);
 
 // Keeps glibc from returning message buffers to the system after each message, only to fault them
 // in again: up to 1.9 times the speed.
@@ -77,7 +87,7 @@ void LogStart(const Flags& flags) {
       absl::StrJoin(flags.stores, ",", [](std::string* out, const StoreOptions& store) {
         absl::StrAppend(out, store.name, store.name.empty() ? "" : "=", store.path);
       });
-  LogInfo("starting", {{"version", kVersion},
+  LogInfo("starting", {{"version", std::string(kVersion)},
                        {"store", stores},
                        {"listen", absl::StrJoin(flags.server.listen, ",")},
                        {"unix_socket_mode", absl::StrFormat("%#o", flags.server.unix_socket_mode)},
@@ -104,23 +114,15 @@ std::chrono::milliseconds RescanInterval(const Flags& flags) {
   return is_network ? kNetwork : kLocal;
 }
 
-absl::StatusOr<std::unique_ptr<Reloader>> StartReloading(const Flags& flags, LiveCatalog& live) {
-  CatalogOptions catalog = flags.catalog;
-  catalog.num_threads = std::max(1u, std::thread::hardware_concurrency());
-  ReloaderOptions options;
-  options.rescan_interval = RescanInterval(flags);
-  const auto log = std::make_shared<ReloadLog>();
-  return Reloader::Start(flags.stores, catalog, options, &live,
-                         [log](const ReloadReport& report) { log->Report(report); });
-}
-
 // What must stay within reach once the process is confined.
 LandlockRules ReachOf(const Flags& flags) {
   LandlockRules rules;
   for (const StoreOptions& store : flags.stores) {
     for (std::string& path : ReadableFor(store.path)) rules.readable.push_back(std::move(path));
   }
-  for (const std::string& address : flags.server.listen) {
+  std::vector<std::string> addresses = flags.server.listen;
+  addresses.push_back(flags.http_listen);
+  for (const std::string& address : addresses) {
     if (const auto home = Listener::UnixDirectory(address)) rules.socket_homes.push_back(*home);
   }
   return rules;
@@ -131,43 +133,125 @@ int NoSandbox(const absl::Status& status) {
   return absl::IsUnimplemented(status) ? kExitNoSandbox : kExitFailure;
 }
 
-int Serve(Flags flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& reload) {
-  LogStart(flags);
-  flags.server.guard_report = [log = std::make_shared<GuardLog>()](CloseReason reason,
-                                                                   const std::string& peer) {
-    log->Report(reason, peer);
-  };
+// What lives from start to stop. Members end in reverse order: each uses those above it.
+struct Daemon {
+  explicit Daemon(const Flags& flags) : readiness(flags.readiness), access_log(flags.access_log) {}
+
   LiveCatalog catalog;
-  const auto faults = std::make_shared<FaultLog>();
-  flags.server.on_file_fault = [faults](const FileFault& fault) { faults->Report(fault); };
-  // Addresses first: a second server on one of them ends before it has read a whole store.
-  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags.server, &catalog);
-  if (!server.ok()) {
-    LogError("cannot listen", {{"error", Message(server.status())}});
-    return ExitCodeOf(server.status());
-  }
-  for (const std::string& address : (*server)->remote_addresses()) {
+  Readiness readiness;
+  CallMetrics call_metrics;
+  AccessLog access_log;
+  CallObservers observers{{&call_metrics, &access_log}};
+  ReloadLog reload_log;
+  GuardLog guard_log;
+  FaultLog fault_log;
+  std::unique_ptr<Server> server;
+  ServingState state{[this](bool welcome) { server->SetServing(welcome); }};
+  StatusPages pages{&state};
+  std::unique_ptr<Reloader> reloader;
+  std::unique_ptr<HttpServer> http;
+};
+
+// Addresses first: a second server on one of them ends before it has read a whole store.
+absl::Status StartServer(const Flags& flags, Daemon& daemon) {
+  ServerOptions options = flags.server;
+  options.observer = &daemon.observers;
+  options.guard_report = [&](CloseReason reason, const std::string& peer) {
+    daemon.guard_log.Report(reason, peer);
+  };
+  options.on_file_fault = [&](const FileFault& fault) { daemon.fault_log.Report(fault); };
+  TENSORD_ASSIGN_OR_RETURN(daemon.server, Server::Start(options, &daemon.catalog));
+  for (const std::string& address : daemon.server->remote_addresses()) {
     LogWarning("other machines can connect, without encryption or authentication",
                {{"address", address}});
   }
-  const absl::StatusOr<std::unique_ptr<Reloader>> reloader = StartReloading(flags, catalog);
-  if (!reloader.ok()) {
-    LogError("store cannot be read", {{"error", Message(reloader.status())}});
+  return absl::OkStatus();
+}
+
+absl::Status StartHttp(const Flags& flags, Daemon& daemon) {
+  if (flags.http_listen.empty()) return absl::OkStatus();
+  absl::StatusOr<std::vector<Listener>> listeners =
+      Listener::Open(flags.http_listen, flags.server.unix_socket_mode);
+  if (absl::IsAlreadyExists(listeners.status()) && flags.is_http_default) {
+    LogWarning("no probes and metrics: their default address is in use",
+               {{"http_address", flags.http_listen}});
+    return absl::OkStatus();
+  }
+  TENSORD_RETURN_IF_ERROR(listeners.status());
+  const std::string address = listeners->front().address();
+  daemon.pages.AddMetrics([&](MetricText& text) { daemon.call_metrics.AppendTo(text); });
+  daemon.pages.AddMetrics([&](MetricText& text) { AppendCatalogMetrics(daemon.catalog, text); });
+  daemon.pages.AddMetrics(
+      [&](MetricText& text) { AppendGuardMetrics(daemon.server->guard(), text); });
+  daemon.pages.AddMetrics(
+      [&](MetricText& text) { AppendFaultMetrics(daemon.server->file_faults(), text); });
+  TENSORD_ASSIGN_OR_RETURN(daemon.http,
+                           HttpServer::Start(*std::move(listeners), [&](absl::string_view path) {
+                             return daemon.pages.Answer(path);
+                           }));
+  LogInfo("serving probes and metrics", {{"http_address", address}});
+  return absl::OkStatus();
+}
+
+void FollowCatalog(const ReloadReport& report, Daemon& daemon) {
+  daemon.reload_log.Report(report);
+  if (report.current == nullptr) return;
+  if (daemon.readiness.Update(*report.current)) return daemon.state.SetReady();
+  daemon.state.SetMissing(daemon.readiness.missing());
+}
+
+absl::Status StartReloading(const Flags& flags, Daemon& daemon) {
+  CatalogOptions catalog = flags.catalog;
+  catalog.num_threads = std::max(1u, std::thread::hardware_concurrency());
+  ReloaderOptions options;
+  options.rescan_interval = RescanInterval(flags);
+  TENSORD_ASSIGN_OR_RETURN(
+      daemon.reloader,
+      Reloader::Start(flags.stores, catalog, options, &daemon.catalog,
+                      [&](const ReloadReport& report) { FollowCatalog(report, daemon); }));
+  daemon.pages.AddMetrics(
+      [&](MetricText& text) { AppendScanMetrics(daemon.reloader->counters(), text); });
+  return absl::OkStatus();
+}
+
+// Serves on for a while, so that whoever balances load has heard that this server goes.
+void Drain(const Flags& flags, Daemon& daemon) {
+  daemon.state.SetDraining();
+  if (flags.drain_delay.count() > 0) {
+    LogInfo("draining", {{"streams", uint64_t{daemon.server->num_streams()}}});
+    std::this_thread::sleep_for(flags.drain_delay);
+  }
+  daemon.server->Shutdown(flags.shutdown_grace);
+}
+
+int Serve(const Flags& flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& reload) {
+  LogStart(flags);
+  Daemon daemon(flags);
+  absl::Status listening = StartServer(flags, daemon);
+  if (listening.ok()) listening = StartHttp(flags, daemon);
+  if (!listening.ok()) {
+    LogError("cannot listen", {{"error", Message(listening)}});
+    return ExitCodeOf(listening);
+  }
+  const absl::Status scanned = StartReloading(flags, daemon);
+  if (!scanned.ok()) {
+    LogError("store cannot be read", {{"error", Message(scanned)}});
     return kExitStoreUnreadable;
   }
   if (const absl::Status confined = sandbox.ConfineCalls(); !confined.ok()) {
     return NoSandbox(confined);
   }
   LogInfo("confined", {{"by", sandbox.parts()}});
-  reload.Handle([&] { (*reloader)->ReloadNow(); });
-  (*server)->SetServing(true);
+  reload.Handle([&] { daemon.reloader->ReloadNow(); });
   // Scripts wait for this line to learn the port, whatever the format, so the address is in it.
-  for (const std::string& address : (*server)->addresses()) LogListening(address);
+  for (const std::string& address : daemon.server->addresses()) LogListening(address);
 
   LogInfo("stopping", {{"signal", std::string(strsignal(stop.Wait()))}});
+  const auto begin = std::chrono::steady_clock::now();
   reload.Handle(nullptr);
-  (*server)->Shutdown(kShutdownGrace);
-  LogInfo("stopped", {});
+  Drain(flags, daemon);
+  const auto took = std::chrono::steady_clock::now() - begin;
+  LogInfo("stopped", {{"duration_ms", std::chrono::duration<double, std::milli>(took).count()}});
   return 0;
 }
 
@@ -176,7 +260,7 @@ int Main(int argc, const char* const* argv) {
   signal(SIGPIPE, SIG_IGN);
   std::variant<Flags, ExitNow> parsed = ParseFlags(argc, argv, isatty(STDERR_FILENO) != 0);
   if (const auto* exit_now = std::get_if<ExitNow>(&parsed)) return exit_now->code;
-  Flags& flags = std::get<Flags>(parsed);
+  const Flags& flags = std::get<Flags>(parsed);
   StartLog(flags.log_format, flags.log_level);
   if (flags.check_config) return CheckConfig(flags);
   RaiseDescriptorLimit();
@@ -186,7 +270,7 @@ int Main(int argc, const char* const* argv) {
   }
   ReloadSignal reload;
   StopSignal stop;
-  return Serve(std::move(flags), sandbox, stop, reload);
+  return Serve(flags, sandbox, stop, reload);
 }
 
 }  // namespace

@@ -17,10 +17,21 @@ namespace {
 // Opened behind our back: by the C library to resolve names and count processors, by OpenSSL for
 // its configuration, by ourselves for metrics and the acceptor's spare descriptor. No more of /etc.
 constexpr const char* kSystemFiles[] = {
-    "/dev/null",           "/dev/urandom",         "/proc/self",     "/sys/devices/system/cpu",
-    "/etc/hosts",          "/etc/host.conf",       "/etc/gai.conf",  "/etc/nsswitch.conf",
-    "/etc/resolv.conf",    "/etc/services",        "/etc/protocols", "/etc/localtime",
-    "/usr/share/zoneinfo", "/etc/ssl/openssl.cnf",
+    "/dev/null",
+    "/dev/urandom",
+    "/proc/self",
+    "/proc/stat",
+    "/sys/devices/system/cpu",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/etc/ssl/openssl.cnf",
 };
 
 absl::Status Decide(SandboxMode mode, const absl::Status& status) {

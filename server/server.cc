@@ -21,6 +21,12 @@ namespace {
 // At most 4 MiB lie in a send buffer (Linux's tcp_wmem): enough for a client that reads 8 MiB/s.
 constexpr std::chrono::milliseconds kLinger(500);
 
+// For connections whose clients do not go when they are told to: no call runs any more then.
+constexpr std::chrono::milliseconds kFarewell(100);
+
+// For calls that run when their connection is too old.
+constexpr int kConnectionAgeGraceMs = 5 * 60'000;
+
 // Clients are told this and keep further calls in their own queues.
 constexpr int kMaxCallsPerConnection = 128;
 
@@ -49,6 +55,11 @@ void Configure(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(options.max_request_bytes);
   builder.SetMaxSendMessageSize(-1);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCallsPerConnection);
+  if (options.max_connection_age.count() > 0) {
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                               static_cast<int>(options.max_connection_age.count()));
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kConnectionAgeGraceMs);
+  }
   // Tensors do not compress, and a compressed request may be a bomb.
   for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
     builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
@@ -99,7 +110,8 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
                 .buffers = buffers_,
                 .max_turns = MaxTurns(),
                 .io = &io_,
-                .faults = &faults_}) {}
+                .faults = &faults_,
+                .observer = options.observer}) {}
 
 void Server::MakeReflection() {
   // gRPC's health service brings no descriptors; naming one links them in.
@@ -159,9 +171,7 @@ void Server::Shutdown(std::chrono::milliseconds grace) {
   if (service_.Drain(deadline) > 0) {
     std::this_thread::sleep_until(std::min(deadline, std::chrono::steady_clock::now() + kLinger));
   }
-  const auto rest =
-      std::max(std::chrono::steady_clock::duration(0), deadline - std::chrono::steady_clock::now());
-  server_->Shutdown(std::chrono::system_clock::now() + rest);
+  server_->Shutdown(std::chrono::system_clock::now() + kFarewell);
   server_->Wait();
   server_.reset();
 }

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/acceptor.h"
+#include "server/call_context.h"
 #include "server/chunk_options.h"
 #include "server/file_faults.h"
 #include "server/io_pool.h"
@@ -33,10 +34,12 @@ struct ServerOptions {
   size_t io_threads = IoPool::DefaultThreads();     // At least 2.
   size_t max_streams = 1024;                        // At once, of all clients.
   std::chrono::milliseconds stall_timeout{60'000};  // 0: streams may stall for ever.
+  std::chrono::milliseconds max_connection_age{0};  // 0: connections may live for ever.
   Reflection reflection = Reflection::kAuto;
   GuardLimits guard;
-  GuardReport guard_report;  // May be empty.
+  GuardReport guard_report;            // May be empty.
   FileFaults::Observer on_file_fault;  // May be null.
+  CallObserver* observer = nullptr;    // Of every call; outlives the server.
 };
 
 // Serves from Start to Shutdown. Thread-safe.

@@ -15,6 +15,7 @@
 #include "server/batch_request_view.h"
 #include "server/call_canceller.h"
 #include "server/chunk_options.h"
+#include "server/describe_call.h"
 #include "server/file_stream.h"
 #include "server/get_metadata.h"
 #include "server/list_models.h"
@@ -47,47 +48,47 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Request* request) {
 
 // Ends a unary call.
 template <typename Response>
-void Reply(const absl::StatusOr<Response>& answer, grpc::ByteBuffer* response,
+void Reply(const absl::StatusOr<Response>& answer, CallContext& call, grpc::ByteBuffer* response,
            grpc::ServerUnaryReactor* reactor) {
-  grpc::Status status = ToGrpc(answer.status());
+  absl::Status status = answer.status();
   if (answer.ok()) {
     bool owns_buffer = false;
-    status = grpc::SerializationTraits<Response>::Serialize(*answer, response, &owns_buffer);
+    status =
+        FromGrpc(grpc::SerializationTraits<Response>::Serialize(*answer, response, &owns_buffer));
   }
-  reactor->Finish(status);
+  reactor->Finish(call.End(status));
 }
 
-// Answers a unary call with what `function` makes of the request.
+// What `function` makes of the request.
 template <typename Request, typename Response>
-grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const LiveCatalog& live,
-                                 absl::StatusOr<Response> (*function)(const Catalog&,
-                                                                      const Request&),
-                                 const grpc::ByteBuffer& bytes, grpc::ByteBuffer* response) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const auto ask = [&]() -> absl::StatusOr<Response> {
-    Request request;
-    TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
-    TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-    return function(*catalog, request);
-  };
-  Reply(ask(), response, reactor);
-  return reactor;
+absl::StatusOr<Response> Ask(const LiveCatalog& live, const grpc::ByteBuffer& bytes,
+                             absl::StatusOr<Response> (*function)(const Catalog&, const Request&),
+                             CallRecord& record) {
+  Request request;
+  TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
+  Describe(request, record);
+  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
+  return function(*catalog, request);
 }
 
-// Parses the request of a streaming method and makes its producer with `open(catalog, request)`.
+// Parses the request of a streaming method and makes its producer with
+// `open(catalog, request, record)`.
 template <typename Request, typename Open>
-ProducerOr Produce(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open) {
+ProducerOr Produce(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open,
+                   CallRecord& record) {
   google::protobuf::Arena arena;  // A batch has many small messages.
   auto* const request = google::protobuf::Arena::CreateMessage<Request>(&arena);
   TENSORD_RETURN_IF_ERROR(Parse(bytes, request));
+  Describe(*request, record);
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(*request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return open(*catalog, *request);
+  return open(*catalog, *request, record);
 }
 
 // The same for a batch, which is read where it lies.
 template <typename Open>
-ProducerOr ProduceBatch(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open) {
+ProducerOr ProduceBatch(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open,
+                        CallRecord& record) {
   grpc::Slice slice;
   if (!bytes.DumpToSingleSlice(&slice).ok()) {
     return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
@@ -100,8 +101,9 @@ ProducerOr ProduceBatch(const LiveCatalog& live, const grpc::ByteBuffer& bytes, 
     request = BatchRequestView::Read(canonical);
     if (!request) return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
   }
+  Describe(*request, record);
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return open(*catalog, *request);
+  return open(*catalog, *request, record);
 }
 
 // The options that all tensor requests share.
@@ -114,16 +116,19 @@ MessageDrafter::Options MessageOptions(const Request& request, uint32_t default_
 
 template <typename Request>
 ProducerOr OpenSingle(const Catalog& catalog, const Request& request, uint32_t chunk_bytes,
-                      FileFaults* faults) {
+                      FileFaults* faults, CallRecord& record) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
+  SetModel(*plan.model, record);
   return std::make_unique<TensorStream>(std::move(plan),
                                         TensorStream::Options{MessageOptions(request, chunk_bytes),
                                                               /*isolate_failures=*/false, faults});
 }
 
 ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request, uint32_t chunk_bytes,
-                     FileFaults* faults) {
+                     FileFaults* faults, CallRecord& record) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
+  SetModel(*plan.model, record);
+  record.tensor = absl::StrCat(plan.results.size(), " results");
   TensorStream::Options options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/true,
                                 faults};
   options.messages.plan_only = request.plan_only();
@@ -135,90 +140,116 @@ ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request, ui
 grpc::ServerUnaryReactor* TensorService::ListModels(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::ListModels, *request, response);
+  return Answer(CallMethod::kListModels, context, &tensord::ListModels, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::ListTensors(Context* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::ListTensors, *request, response);
+  return Answer(CallMethod::kListTensors, context, &tensord::ListTensors, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::GetMetadata(Context* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::GetMetadata, *request, response);
+  return Answer(CallMethod::kGetMetadata, context, &tensord::GetMetadata, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
+  const auto call = std::make_shared<CallContext>(CallMethod::kPeekTensor, context, observer_);
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const auto parsed = std::make_shared<v1::PeekTensorRequest>();
   std::shared_ptr<const Catalog> catalog;
   const auto place = [&]() -> absl::StatusOr<FilePlace> {
     TENSORD_RETURN_IF_ERROR(Parse(*request, parsed.get()));
+    Describe(*parsed, call->record());
     TENSORD_ASSIGN_OR_RETURN(catalog, Current(*catalog_));
     return PlaceToPeek(*catalog, *parsed);
   }();
   if (!place.ok()) {
-    reactor->Finish(ToGrpc(place.status()));
+    reactor->Finish(call->End(place.status()));
     return reactor;
   }
-  workers_.io->Post({.place = *place, .run = [this, catalog, parsed, response, reactor] {
-                       Reply(tensord::PeekTensor(*catalog, *parsed, faults_), response, reactor);
+  workers_.io->Post({.place = *place, .run = [this, call, catalog, parsed, response, reactor] {
+                       Reply(tensord::PeekTensor(*catalog, *parsed, faults_), *call, response,
+                             reactor);
                      }});
   return reactor;
 }
 
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* TensorService::Answer(
+    CallMethod method, Context* context,
+    absl::StatusOr<Response> (*function)(const Catalog&, const Request&),
+    const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
+  CallContext call(method, context, observer_);
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  Reply(Ask(*catalog_, request, function, call.record()), call, response, reactor);
+  return reactor;
+}
+
 template <typename Request, typename Open>
-TensorService::Stream* TensorService::Begin(Context* context, const grpc::ByteBuffer& request,
-                                            Open open) {
-  return Begin(context, [&] { return Produce<Request>(*catalog_, request, open); });
+TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
+                                            const grpc::ByteBuffer& request, Open open) {
+  return Begin(method, context, [&](CallRecord& record) {
+    return Produce<Request>(*catalog_, request, open, record);
+  });
 }
 
 template <typename MakeProducer>
-TensorService::Stream* TensorService::Begin(Context* context, MakeProducer make_producer) {
-  absl::StatusOr<ActiveStreams::Token> token =
-      streams_.Begin(context->peer(), CancellerOf(*context));
+TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
+                                            MakeProducer make_producer) {
+  const auto call = std::make_shared<CallContext>(method, context, observer_);
+  const auto cancel = [call, cancel = CancellerOf(*context)](const absl::Status& status) {
+    call->Override(status);
+    cancel(status);
+  };
+  absl::StatusOr<ActiveStreams::Token> token = streams_.Begin(context->peer(), cancel);
   if (!token.ok()) {
-    return new ChunkStream(context, token.status(), ActiveStreams::Token(), workers_);
+    return new ChunkStream(call, token.status(), ActiveStreams::Token(), workers_);
   }
-  return new ChunkStream(context, make_producer(), *std::move(token), workers_);
+  ProducerOr producer = make_producer(call->record());
+  return new ChunkStream(call, std::move(producer), *std::move(token), workers_);
 }
 
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const v1::GetTensorRequest& parsed) {
-    return OpenSingle(catalog, parsed, chunk_bytes_, faults_);
+  const auto open = [this](const Catalog& catalog, const v1::GetTensorRequest& parsed,
+                           CallRecord& record) {
+    return OpenSingle(catalog, parsed, chunk_bytes_, faults_, record);
   };
-  return Begin<v1::GetTensorRequest>(context, *request, open);
+  return Begin<v1::GetTensorRequest>(CallMethod::kGetTensor, context, *request, open);
 }
 
 TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const v1::GetSliceRequest& parsed) {
-    return OpenSingle(catalog, parsed, chunk_bytes_, faults_);
+  const auto open = [this](const Catalog& catalog, const v1::GetSliceRequest& parsed,
+                           CallRecord& record) {
+    return OpenSingle(catalog, parsed, chunk_bytes_, faults_, record);
   };
-  return Begin<v1::GetSliceRequest>(context, *request, open);
+  return Begin<v1::GetSliceRequest>(CallMethod::kGetSlice, context, *request, open);
 }
 
 TensorService::Stream* TensorService::GetTensors(Context* context,
                                                  const grpc::ByteBuffer* request) {
-  return Begin(context, [&] {
-    return ProduceBatch(*catalog_, *request,
-                        [this](const Catalog& catalog, const BatchRequestView& parsed) {
-                          return OpenBatch(catalog, parsed, chunk_bytes_, faults_);
-                        });
-  });
+  const auto open = [this](const Catalog& catalog, const BatchRequestView& parsed,
+                           CallRecord& record) {
+    return OpenBatch(catalog, parsed, chunk_bytes_, faults_, record);
+  };
+  return Begin(CallMethod::kGetTensors, context,
+               [&](CallRecord& record) { return ProduceBatch(*catalog_, *request, open, record); });
 }
 
 TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog,
-                           const v1::ReadFileRequest& parsed) -> ProducerOr {
+  const auto open = [this](const Catalog& catalog, const v1::ReadFileRequest& parsed,
+                           CallRecord& record) -> ProducerOr {
     const ChunkOptions options{ClampChunkBytes(parsed.chunk_bytes(), chunk_bytes_),
                                parsed.checksum(), faults_};
-    return FileStream::Create(catalog, parsed, options);
+    TENSORD_ASSIGN_OR_RETURN(auto stream, FileStream::Create(catalog, parsed, options));
+    SetModel(stream->model(), record);
+    return stream;
   };
-  return Begin<v1::ReadFileRequest>(context, *request, open);
+  return Begin<v1::ReadFileRequest>(CallMethod::kReadFile, context, *request, open);
 }
 
 }  // namespace tensord

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "server/active_streams.h"
+#include "server/call_context.h"
 #include "server/chunk_stream.h"
 #include "server/file_faults.h"
 #include "server/io_pool.h"
@@ -49,9 +50,10 @@ class TensorService final
     ActiveStreams::Limits streams;
     std::chrono::milliseconds stall_timeout{0};  // 0: none.
     std::shared_ptr<BufferBudget> buffers;
-    size_t max_turns = 1;          // Messages that are put together at once.
-    IoPool* io = nullptr;          // Outlives the service.
-    FileFaults* faults = nullptr;  // Null, or outlives the service.
+    size_t max_turns = 1;              // Messages that are put together at once.
+    IoPool* io = nullptr;              // Outlives the service.
+    FileFaults* faults = nullptr;      // Null, or outlives the service.
+    CallObserver* observer = nullptr;  // Of every call; outlives the service.
   };
 
   // `catalog` and `queue` must outlive the service.
@@ -62,7 +64,8 @@ class TensorService final
         catalog_(catalog),
         workers_{queue, &turns_, options.io},
         faults_(options.faults),
-        chunk_bytes_(options.chunk_bytes) {}
+        chunk_bytes_(options.chunk_bytes),
+        observer_(options.observer) {}
 
   const ActiveStreams& streams() const { return streams_; }
   const TurnQueue& turns() const { return turns_; }
@@ -87,12 +90,20 @@ class TensorService final
   Stream* GetTensors(Context* context, const grpc::ByteBuffer* request) override;
   Stream* ReadFile(Context* context, const grpc::ByteBuffer* request) override;
 
-  // Begins a stream of what `open(catalog, request)` produces.
+  // Answers a unary call with what `function` makes of its request.
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Answer(CallMethod method, Context* context,
+                                   absl::StatusOr<Response> (*function)(const Catalog&,
+                                                                        const Request&),
+                                   const grpc::ByteBuffer& request, grpc::ByteBuffer* response);
+
+  // Begins a stream of what `open(catalog, request, record)` produces.
   template <typename Request, typename Open>
-  Stream* Begin(Context* context, const grpc::ByteBuffer& request, Open open);
-  // Begins a stream of what `make_producer()` returns; not called where there is no room for one.
+  Stream* Begin(CallMethod method, Context* context, const grpc::ByteBuffer& request, Open open);
+  // Begins a stream of what `make_producer(record)` returns; not called where there is no room for
+  // one.
   template <typename MakeProducer>
-  Stream* Begin(Context* context, MakeProducer make_producer);
+  Stream* Begin(CallMethod method, Context* context, MakeProducer make_producer);
 
   ActiveStreams streams_;
   const StallWatch stall_watch_;
@@ -101,6 +112,7 @@ class TensorService final
   const ChunkStream::Workers workers_;
   FileFaults* const faults_;
   const uint32_t chunk_bytes_;
+  CallObserver* const observer_;
 };
 
 }  // namespace tensord

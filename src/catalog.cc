@@ -361,4 +361,6 @@ uint64_t Catalog::num_headers_read() const { return state_->base->num_headers_re
 
 size_t Catalog::num_open_files() const { return state_->base->mappings.size(); }
 
+uint64_t Catalog::mapped_bytes() const { return state_->base->mappings.size_bytes(); }
+
 }  // namespace tensord

@@ -96,6 +96,7 @@ class Catalog {
   uint64_t num_headers_read() const;
   // Mappings kept between requests.
   size_t num_open_files() const;
+  uint64_t mapped_bytes() const;  // Of those.
 
  private:
   struct State;

@@ -53,4 +53,11 @@ size_t MappingCache::size() const {
   return kept_.size();
 }
 
+uint64_t MappingCache::size_bytes() const {
+  MutexLock lock(mutex_);
+  uint64_t size_bytes = 0;
+  for (const Kept& kept : kept_) size_bytes += kept.mapping->size_bytes();
+  return size_bytes;
+}
+
 }  // namespace tensord

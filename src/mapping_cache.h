@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 
@@ -32,6 +33,7 @@ class MappingCache {
   bool HasRoomAhead(size_t num_waiting) const;
 
   size_t size() const;
+  uint64_t size_bytes() const;  // Of the files.
 
  private:
   struct Kept {

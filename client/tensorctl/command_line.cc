@@ -33,6 +33,7 @@ struct Words {
   PullOptions pull;
   CheckOptions check;
   BenchOptions bench;
+  ProbeOptions probe;
   double bench_seconds = 5;
 };
 
@@ -141,6 +142,11 @@ void AddFiles(CLI::App& app, Words& words) {
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 30))
       ->type_name("BYTES");
 
+  CLI::App* probe = AddCommand(app, "probe", "Ask whether the server serves", kProbeExamples);
+  probe->add_option("--service", words.probe.service, "Health name; \"\": the process as a whole")
+      ->type_name("NAME")
+      ->capture_default_str();
+
   CLI::App* check = AddCommand(app, "check", "Validate safetensors files", kCheckExamples);
   check->add_option("PATH", words.check.paths, "Files and directories")->required()->type_name("");
 }
@@ -195,6 +201,7 @@ CommandLine Chosen(const CLI::App& app, Words words) {
   if (name == "get") line.command = std::move(words.get);
   if (name == "pull") line.command = std::move(words.pull);
   if (name == "bench") line.command = std::move(words.bench);
+  if (name == "probe") line.command = std::move(words.probe);
   if (name == "check") line.command = std::move(words.check);
   return line;
 }

@@ -18,7 +18,7 @@ struct ShowText {
 struct CommandLine {
   GlobalOptions global;
   std::variant<ShowText, ModelsOptions, LsOptions, ShowOptions, PeekOptions, GetOptions,
-               PullOptions, CheckOptions, BenchOptions>
+               PullOptions, CheckOptions, BenchOptions, ProbeOptions>
       command;
 };
 

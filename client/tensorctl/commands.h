@@ -77,6 +77,13 @@ struct BenchOptions {
 };
 CommandResult RunBench(const BenchOptions& options, const Session& session);
 
+// Asks grpc.health.v1. Exit codes as grpc-health-probe's, see ProbeExit.
+struct ProbeOptions {
+  std::string service = "tensord.v1.TensorStore";  // Empty: whether the process answers at all.
+};
+CommandResult RunProbe(const ProbeOptions& options, const GlobalOptions& global,
+                       const Console& console);
+
 // Needs no server. A line for each file as soon as it is known; directories are walked for
 // *.safetensors, in order of name, through links to files but not to directories. kFailed when any
 // file is bad, cannot be read, or a directory holds none.

@@ -1,11 +1,14 @@
 #include "client/tensorctl/exit_code.h"
 
 #include <cstddef>
+#include <map>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "src/error.h"
 #include "src/escape.h"
+#include "src/request_id.h"
 #include "tensord/error_reason.h"
 
 namespace tensord::ctl {
@@ -16,6 +19,13 @@ constexpr absl::string_view kUsageUrl = "tensorctl/usage";
 // The server speaks of fields, which have other names on our command line.
 constexpr absl::string_view kWireAdvice = "set multiple, padded_size or allow_uneven";
 constexpr absl::string_view kOurAdvice = "add ,multiple=M or ,padded=P or ,uneven to --shard";
+
+// By which the server's log knows the call; nothing where no server was asked.
+std::string RequestOf(const absl::Status& status) {
+  const std::map<std::string, std::string> details = ErrorDetails(status);
+  const auto id = details.find(kRequestIdDetail);
+  return id == details.end() ? "" : absl::StrCat(" (request ", Escape(id->second), ")");
+}
 
 }  // namespace
 
@@ -57,7 +67,7 @@ std::string ErrorText(const absl::Status& status) {
     absl::StrReplaceAll({{kWireAdvice, kOurAdvice}}, &message);
   }
   if (status.GetPayload(kUsageUrl)) return message;
-  return absl::StrCat(ErrorName(status), ": ", message);
+  return absl::StrCat(ErrorName(status), ": ", message, RequestOf(status));
 }
 
 }  // namespace tensord::ctl

@@ -17,6 +17,9 @@ enum class ExitCode : int {
   kTimeout = 4,      // --timeout ended the command.
 };
 
+// Of `probe`, by which whoever uses grpc-health-probe can use it instead. 0: serving.
+enum class ProbeExit : int { kUsage = 1, kNoConnection = 2, kCallFailed = 3, kNotServing = 4 };
+
 // An error whose exit code is kUsage.
 absl::Status UsageError(absl::string_view message);
 

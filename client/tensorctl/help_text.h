@@ -90,6 +90,18 @@ inline constexpr char kBenchExamples[] =
     "  tensorctl bench gpt2 wte.weight --streams 8 --connections 2\n"
     "  tensorctl bench --seconds 30 --size 1048576 --json | jq .loads";
 
+inline constexpr char kProbeExamples[] =
+    "For health checks without a shell. Waits a second for a connection and another for the answer,"
+    "\n"
+    "or --timeout where that is less.\n"
+    "\n"
+    "Exit codes, as grpc-health-probe's: 0 serving; 1 the command line is wrong; 2 no connection;\n"
+    "3 the call failed; 4 not serving.\n"
+    "\n"
+    "Examples:\n"
+    "  tensorctl --server unix:///run/tensord/tensord.sock probe\n"
+    "  tensorctl probe --service ''";
+
 inline constexpr char kCheckExamples[] =
     "Needs no server. One line each: `PATH: OK` or `PATH: ErrorVariant: reason`; exit code 1 if "
     "any is\n"

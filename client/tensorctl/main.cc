@@ -1,9 +1,9 @@
 // tensorctl: looks into the models of a tensord server, and fetches tensors, slices and files.
 //
 // Exit codes: 0 done; 1 what was asked failed; 2 the command line is wrong; 3 the server cannot be
-// reached or does not serve now; 4 --timeout ended the command. A reader that goes away ends the
-// command as it ends other tools, by SIGPIPE, and Ctrl-C by SIGINT: no file is half written under
-// its final name then, because files are renamed to it when they are complete.
+// reached or does not serve now; 4 --timeout ended the command (`probe` has its own). A reader that
+// goes away ends the command as it ends other tools, by SIGPIPE, and Ctrl-C by SIGINT: no file is
+// half written under its final name then, because files are renamed to it when they are complete.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -37,6 +37,8 @@ CommandResult Run(const CommandLine& line, const Console& console) {
         if constexpr (std::is_same_v<Options, ShowText>) {
           TENSORD_RETURN_IF_ERROR(console.Print(options.text));
           return ExitCode::kOk;
+        } else if constexpr (std::is_same_v<Options, ProbeOptions>) {
+          return RunProbe(options, line.global, console);
         } else if constexpr (std::is_same_v<Options, CheckOptions>) {
           return RunCheck(options, console);
         } else {
@@ -60,11 +62,27 @@ void FillClosedStreams() {
   }
 }
 
+// Whoever probes knows other exit codes, see ProbeExit.
+bool IsProbe(int argc, const char* const* argv) {
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view word = argv[i];
+    if (word == "-s" || word == "--server" || word == "--timeout") {
+      ++i;
+    } else if (word.empty() || word[0] != '-') {
+      return word == "probe";
+    }
+  }
+  return false;
+}
+
 ExitCode Main(int argc, const char* const* argv) {
   FillClosedStreams();
   std::signal(SIGPIPE, SIG_DFL);  // Some parents leave it ignored.
   const auto line = ParseCommandLine(argc, argv);
-  if (!line.ok()) return Fail(line.status(), Console(false));
+  if (!line.ok()) {
+    const ExitCode code = Fail(line.status(), Console(false));
+    return IsProbe(argc, argv) ? static_cast<ExitCode>(ProbeExit::kUsage) : code;
+  }
   const Console console(line->global.json);
   const CommandResult result = Run(*line, console);
   return result.ok() ? *result : Fail(result.status(), console);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include <chrono>
+#include <cstdio>
+#include <fstream>
 #include <string>
 #include <variant>
 #include <vector>
@@ -149,6 +151,93 @@ TEST(Flags, EnvironmentStandsInAndAFlagBeatsIt) {
   EXPECT_EQ(from_flags.stores[0].path, "/m");
   EXPECT_THAT(from_flags.server.listen, ElementsAre("[::1]:2"));
   EXPECT_EQ(from_flags.server.chunk_bytes, 1 << 20);
+}
+
+// A configuration file for one test.
+class ConfigFlags : public testing::Test {
+ protected:
+  void SetUp() override { path_ = testing::TempDir() + "/tensord.conf"; }
+  void TearDown() override {
+    std::remove(path_.c_str());
+    for (const char* name : {"TENSORD_CONFIG", "TENSORD_CHUNK_BYTES", "TENSORD_LISTEN"}) {
+      unsetenv(name);
+    }
+  }
+
+  void Write(const std::string& text) const { std::ofstream(path_) << text; }
+
+  // What is printed to stderr of flags that are refused.
+  std::string Refused(const std::vector<const char*>& arguments) const {
+    testing::internal::CaptureStderr();
+    const auto parsed = Parse(arguments);
+    const std::string printed = testing::internal::GetCapturedStderr();
+    EXPECT_TRUE(std::holds_alternative<ExitNow>(parsed));
+    if (const auto* exit = std::get_if<ExitNow>(&parsed)) EXPECT_EQ(exit->code, kExitUsage);
+    return printed;
+  }
+
+  std::string path_;
+};
+
+TEST_F(ConfigFlags, AFlagBeatsItsVariableWhichBeatsItsLine) {
+  Write("store = a=/a\nstore = b=/b\nchunk-bytes = 128KiB\nlisten = [::1]:1\nmax-streams = 9\n");
+  setenv("TENSORD_CHUNK_BYTES", "256KiB", 1);
+  setenv("TENSORD_LISTEN", "[::1]:2,[::1]:3", 1);
+  const Flags flags = Good({"--config", path_.c_str(), "--listen", "[::1]:4"});
+  ASSERT_EQ(flags.stores.size(), 2u);
+  EXPECT_EQ(flags.stores[1].path, "/b");
+  EXPECT_EQ(flags.server.chunk_bytes, 256u << 10);
+  EXPECT_THAT(flags.server.listen, ElementsAre("[::1]:4"));
+  EXPECT_EQ(flags.server.max_streams, 9u);
+}
+
+TEST_F(ConfigFlags, TheVariableNamesTheFileToo) {
+  Write("store = /m\n");
+  setenv("TENSORD_CONFIG", path_.c_str(), 1);
+  EXPECT_EQ(Good({}).stores[0].path, "/m");
+}
+
+TEST_F(ConfigFlags, UnknownAndRepeatedKeysAreNamedWithTheirLine) {
+  Write("store = /m\n\nchunk_bytes = 1MiB\n");
+  EXPECT_THAT(Refused({"--config", path_.c_str()}), HasSubstr("line 3: there is no key"));
+  Write("store = /m\nmax-streams = 1\nmax-streams = 2\n");
+  EXPECT_THAT(Refused({"--config", path_.c_str()}), HasSubstr("line 3: max-streams stands here"));
+  Write("config = /other\n");
+  EXPECT_THAT(Refused({"--config", path_.c_str()}), HasSubstr("line 1: there is no key"));
+  Write("chunk-bytes = 5\nstore = /m\n");
+  EXPECT_THAT(Refused({"--config", path_.c_str()}), HasSubstr("tensord.conf line 1)"));
+  EXPECT_THAT(Refused({"--config", "/nowhere"}), HasSubstr("/nowhere"));
+}
+
+TEST_F(ConfigFlags, AWrongVariableIsNamed) {
+  setenv("TENSORD_CHUNK_BYTES", "5", 1);
+  EXPECT_THAT(Refused({"--store", "/m"}), HasSubstr("(TENSORD_CHUNK_BYTES)"));
+}
+
+TEST_F(ConfigFlags, WhatIsPrintedReadsBackTheSame) {
+  const auto print = [](const std::vector<const char*>& arguments) {
+    testing::internal::CaptureStdout();
+    const auto parsed = Parse(arguments);
+    EXPECT_TRUE(std::holds_alternative<ExitNow>(parsed));
+    return testing::internal::GetCapturedStdout();
+  };
+  const std::string printed =
+      print({"--store", "a=/x y", "--store=b=/z", "--drain-delay", "3s", "--print-config"});
+  EXPECT_THAT(printed, HasSubstr("store = a=/x y\nstore = b=/z\n"));
+  EXPECT_THAT(printed, HasSubstr("drain-delay = 3s\n"));
+  EXPECT_THAT(printed, HasSubstr("chunk-bytes = 1MiB\n"));
+  Write(printed);
+  const Flags flags = Good({"--config", path_.c_str()});
+  EXPECT_EQ(flags.stores[0].path, "/x y");
+  EXPECT_EQ(flags.drain_delay, std::chrono::seconds(3));
+  EXPECT_EQ(flags.shutdown_grace, std::chrono::seconds(25));
+}
+
+TEST(Flags, HttpHasADefaultThatMayBeSwitchedOff) {
+  EXPECT_EQ(Good({"--store", "/m"}).http_listen, "127.0.0.1:9464");
+  EXPECT_TRUE(Good({"--store", "/m"}).is_http_default);
+  EXPECT_EQ(Good({"--store", "/m", "--http-listen", "off"}).http_listen, "");
+  EXPECT_FALSE(Good({"--store", "/m", "--http-listen", "[::]:9464"}).is_http_default);
 }
 
 struct Row {

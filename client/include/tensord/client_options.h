@@ -53,7 +53,7 @@ struct ClientOptions {
   // So many attempts in a row may bring nothing beyond the one that failed; then the call does.
   int max_resumes_without_progress = 5;
 
-  // Connections to the server, from 1 to 64. Calls take turns on them, and reads of 64 MiB and more
+  // Connections to each server, from 1 to 64. Calls take turns on them, and reads of 64 MiB and more
   // are spread over all of them. One is fastest where client and server share few processors.
   size_t connections = 1;
 
@@ -70,6 +70,10 @@ struct CallOptions {
   // Answer only if the model has this version, else FAILED_PRECONDITION (VERSION_CHANGED). Empty:
   // whatever it has now. Ignored by ListModels.
   std::string version;
+
+  // Names the call in the log of its server, and in errors: 1 to 64 characters of [A-Za-z0-9._-].
+  // Anything else: the client makes one.
+  std::string request_id;
 
   // Ends the call with CANCELLED.
   std::optional<Cancellation> cancellation;

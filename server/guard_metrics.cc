@@ -1,0 +1,18 @@
+#include "server/guard_metrics.h"
+
+namespace tensord {
+
+void AppendGuardMetrics(const GuardCounters& counters, MetricText& text) {
+  text.Family("tensord_connections_total", "counter", "Connections that were offered.");
+  for (size_t i = 0; i < kAcceptResults.size(); ++i) {
+    text.Sample({{"result", kAcceptResults[i]}},
+                static_cast<double>(counters.offered(static_cast<AcceptResult>(i))));
+  }
+  text.Family("tensord_guard_closed_total", "counter", "Connections that the guard has closed.");
+  for (size_t i = 0; i < kCloseReasons.size(); ++i) {
+    text.Sample({{"reason", kCloseReasons[i]}},
+                static_cast<double>(counters.closed(static_cast<CloseReason>(i))));
+  }
+}
+
+}  // namespace tensord

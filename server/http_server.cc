@@ -1,0 +1,162 @@
+#include "server/http_server.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "server/http_request.h"
+
+namespace tensord {
+namespace {
+
+absl::string_view Phrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 431:
+      return "Request Header Fields Too Large";
+    default:
+      return "Service Unavailable";
+  }
+}
+
+std::string Encode(const HttpResponse& response, bool with_body) {
+  return absl::StrCat(
+      "HTTP/1.1 ", response.status, " ", Phrase(response.status),
+      "\r\nContent-Type: ", response.content_type, "\r\nContent-Length: ", response.body.size(),
+      "\r\nConnection: close\r\nCache-Control: no-store\r\n",
+      response.status == 405 ? "Allow: GET, HEAD\r\n" : "", "\r\n", with_body ? response.body : "");
+}
+
+std::string Refusal(int status) {
+  return Encode({.status = status, .body = absl::StrCat(Phrase(status), "\n")}, true);
+}
+
+bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(std::vector<Listener> listeners,
+                                                              Handler handler) {
+  OwnedFd wake(eventfd(0, EFD_CLOEXEC));
+  if (wake.get() < 0) return absl::ResourceExhaustedError("no file descriptors are left for HTTP");
+  return std::unique_ptr<HttpServer>(
+      new HttpServer(std::move(listeners), std::move(handler), std::move(wake)));
+}
+
+HttpServer::HttpServer(std::vector<Listener> listeners, Handler handler, OwnedFd wake)
+    : listeners_(std::move(listeners)), handler_(std::move(handler)), wake_(std::move(wake)) {
+  thread_ = std::thread([this] { Run(); });
+}
+
+HttpServer::~HttpServer() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof(one));
+  thread_.join();
+}
+
+void HttpServer::Run() {
+  std::vector<pollfd> polled;
+  for (;;) {
+    polled.assign(1, {wake_.get(), POLLIN, 0});
+    // With all places taken, further clients wait in the kernel's queue, up to 2 s.
+    const bool has_room = connections_.size() < kMaxConnections;
+    for (const Listener& listener : listeners_) {
+      polled.push_back({has_room ? listener.fd() : -1, POLLIN, 0});
+    }
+    for (const Connection& connection : connections_) {
+      const bool is_reading = connection.response.empty();
+      polled.push_back(
+          {connection.fd.get(), static_cast<int16_t>(is_reading ? POLLIN : POLLOUT), 0});
+    }
+    if (poll(polled.data(), polled.size(), PollTimeout()) < 0) continue;  // EINTR.
+    if (polled[0].revents != 0) return;
+    size_t next = 1 + listeners_.size();
+    for (Connection& connection : connections_) {
+      if (polled[next++].revents != 0) Proceed(connection);
+    }
+    CutOverdue();
+    for (size_t i = 0; i < listeners_.size(); ++i) {
+      if (polled[1 + i].revents != 0) Accept(listeners_[i]);
+    }
+  }
+}
+
+int HttpServer::PollTimeout() const {
+  if (connections_.empty()) return -1;
+  // The oldest is in front, and all have the same time.
+  const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(connections_.front().deadline - Clock::now());
+  return static_cast<int>(std::max<int64_t>(left.count(), 0));
+}
+
+void HttpServer::Accept(const Listener& listener) {
+  OwnedFd fd(accept4(listener.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (fd.get() < 0) {
+    // Out of descriptors the client stays in the queue, and would wake the loop at once.
+    constexpr int kRestMs = 50;
+    pollfd stop{wake_.get(), POLLIN, 0};
+    if (!WouldBlock()) poll(&stop, 1, kRestMs);
+    return;
+  }
+  connections_.push_back({std::move(fd), Clock::now() + kMaxDuration, "", "", 0, false});
+}
+
+void HttpServer::Proceed(Connection& connection) {
+  if (connection.response.empty()) Read(connection);
+  if (!connection.response.empty() && !connection.is_done) Write(connection);
+}
+
+void HttpServer::Read(Connection& connection) {
+  char buffer[kMaxRequestBytes];
+  const ssize_t size = recv(connection.fd.get(), buffer, sizeof(buffer), 0);
+  if (size <= 0) {
+    connection.is_done = size == 0 || !WouldBlock();
+    return;
+  }
+  connection.request.append(buffer, static_cast<size_t>(size));
+  const HttpRequest request = ParseHttpRequest(connection.request);
+  if (request.state == HttpRequest::State::kMalformed) {
+    connection.response = Refusal(400);
+  } else if (connection.request.size() > kMaxRequestBytes) {
+    connection.response = Refusal(431);
+  } else if (request.state == HttpRequest::State::kComplete) {
+    connection.response =
+        request.is_get ? Encode(handler_(request.path), !request.is_head) : Refusal(405);
+  }
+}
+
+void HttpServer::Write(Connection& connection) {
+  const std::string& response = connection.response;
+  const ssize_t size = send(connection.fd.get(), response.data() + connection.sent_bytes,
+                            response.size() - connection.sent_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (size < 0) {
+    connection.is_done = !WouldBlock();
+    return;
+  }
+  connection.sent_bytes += static_cast<size_t>(size);
+  connection.is_done = connection.sent_bytes == response.size();
+}
+
+void HttpServer::CutOverdue() {
+  const Clock::time_point now = Clock::now();
+  connections_.remove_if([now](const Connection& connection) {
+    return connection.is_done || connection.deadline <= now;
+  });
+}
+
+}  // namespace tensord

@@ -1,0 +1,77 @@
+// HTTP for probes and metrics, and for nothing else.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/listener.h"
+#include "src/owned_fd.h"
+
+namespace tensord {
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+// Answers GET and HEAD, one request a connection, in one thread of its own that waits for nobody:
+// so probes are answered however busy the rest of the process is. Whoever can connect may ask, so
+// that everything has a limit; what exceeds one is cut.
+class HttpServer {
+ public:
+  static constexpr size_t kMaxConnections = 16;
+  static constexpr size_t kMaxRequestBytes = 2 << 10;
+  // For a whole connection, from its begin.
+  static constexpr std::chrono::seconds kMaxDuration{2};
+
+  // Called in the server's thread with the path, without its query; 404 is for it to say.
+  using Handler = std::function<HttpResponse(absl::string_view path)>;
+
+  // Serves at once. Errors: RESOURCE_EXHAUSTED without descriptors.
+  static absl::StatusOr<std::unique_ptr<HttpServer>> Start(std::vector<Listener> listeners,
+                                                           Handler handler);
+  // Cuts what is under way.
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  struct Connection {
+    OwnedFd fd;
+    Clock::time_point deadline;
+    std::string request;
+    std::string response;  // Empty: the request is not complete yet.
+    size_t sent_bytes = 0;
+    bool is_done = false;
+  };
+
+  HttpServer(std::vector<Listener> listeners, Handler handler, OwnedFd wake);
+
+  void Run();
+  // The time until the next connection is overdue, in milliseconds; -1: none.
+  int PollTimeout() const;
+  void Accept(const Listener& listener);
+  void Proceed(Connection& connection);
+  void Read(Connection& connection);
+  void Write(Connection& connection);
+  void CutOverdue();
+
+  const std::vector<Listener> listeners_;
+  const Handler handler_;
+  const OwnedFd wake_;  // An eventfd: readable once the thread is to end.
+  std::list<Connection> connections_;
+  std::thread thread_;
+};
+
+}  // namespace tensord
