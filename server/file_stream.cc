@@ -48,18 +48,25 @@ std::string TagOf(const FileIdentity& identity) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Create(const Catalog& catalog,
+absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Create(const CatalogView& catalog,
                                                                v1::ReadFileRequest request,
                                                                const ChunkOptions& options) {
   TENSORD_ASSIGN_OR_RETURN(auto model, FindModel(catalog, request.model(), request.version()));
-  return std::unique_ptr<FileStream>(new FileStream(std::move(model), std::move(request), options));
+  return std::unique_ptr<FileStream>(
+      new FileStream(catalog, std::move(model), std::move(request), options));
+}
+
+absl::StatusOr<std::shared_ptr<const ServedFile>> FileStream::OpenFile() {
+  const CatalogView view = *std::exchange(catalog_, std::nullopt);
+  return model_->MapFile(request_.file(),
+                         [&](absl::string_view name) { return view.ShowsSideFile(*model_, name); });
 }
 
 absl::Status FileStream::Open() {
   info_.set_model(model_->id());
   info_.set_version(model_->version());
   info_.set_file(request_.file());
-  TENSORD_ASSIGN_OR_RETURN(file_, model_->MapFile(request_.file()));
+  TENSORD_ASSIGN_OR_RETURN(file_, OpenFile());
   info_.set_size_bytes(file_->size_bytes());
   info_.set_sha256(Sha256Of(*model_, request_.file()));
   info_.set_tag(TagOf(file_->identity()));

@@ -10,10 +10,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "server/catalog_view.h"
 #include "server/chunk_options.h"
 #include "server/chunk_producer.h"
 #include "server/read_ahead.h"
-#include "src/catalog.h"
 #include "src/served_file.h"
 #include "tensord/v1/tensord.pb.h"
 
@@ -25,7 +25,7 @@ class FileStream final : public ChunkProducer {
   // Errors: MODEL_NOT_FOUND, AMBIGUOUS_MODEL, VERSION_CHANGED. All other checking is done by the
   // first Fetch: FILE_NOT_FOUND, RANGE_OUT_OF_BOUNDS; FILE_CHANGED and READ_ERROR when the file
   // cannot be opened.
-  static absl::StatusOr<std::unique_ptr<FileStream>> Create(const Catalog& catalog,
+  static absl::StatusOr<std::unique_ptr<FileStream>> Create(const CatalogView& catalog,
                                                             v1::ReadFileRequest request,
                                                             const ChunkOptions& options);
 
@@ -39,14 +39,16 @@ class FileStream final : public ChunkProducer {
   std::optional<FilePlace> FinishWaitsFor() const override;
 
  private:
-  FileStream(std::shared_ptr<const Model> model, v1::ReadFileRequest request,
-             const ChunkOptions& options)
-      : model_(std::move(model)),
+  FileStream(const CatalogView& catalog, std::shared_ptr<const Model> model,
+             v1::ReadFileRequest request, const ChunkOptions& options)
+      : catalog_(catalog),
+        model_(std::move(model)),
         request_(std::move(request)),
         options_(options),
         place_(model_->PlaceOf(request_.file())) {}
 
   absl::Status Open();
+  absl::StatusOr<std::shared_ptr<const ServedFile>> OpenFile();
 
   // Of the next message, if there is memory for it.
   uint64_t DataBytes() const;
@@ -58,6 +60,7 @@ class FileStream final : public ChunkProducer {
   std::string Prefix(uint64_t size, uint32_t crc) const;
   absl::Status Failed(const absl::Status& status) const;
 
+  std::optional<CatalogView> catalog_;  // Until the file is open.
   const std::shared_ptr<const Model> model_;
   const v1::ReadFileRequest request_;
   const ChunkOptions options_;

@@ -130,6 +130,23 @@ void DeclareListening(Declarer declare, RawFlags& raw) {
                     "other machines");
 }
 
+void DeclareSecurity(Declarer declare, RawFlags& raw) {
+  declare
+      .AddRepeated("unix-allow-uid", raw.allow_uids, "UID", "",
+                   "User whose processes may connect to Unix sockets; default: whoever the mode "
+                   "lets in. Repeatable")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{UINT32_MAX - 1}));
+  declare.Add("tls-cert", raw.credentials.tls.certificate, "FILE", "",
+              "Certificate chain, PEM: TCP connections are encrypted");
+  declare.Add("tls-key", raw.credentials.tls.key, "FILE", "", "Its key, PEM");
+  declare.Add("tls-client-ca", raw.credentials.tls.client_ca, "FILE", "",
+              "Clients on TCP need a certificate signed by one of these");
+  declare.Add("auth-token-file", raw.credentials.token_file, "FILE", "",
+              "Calls need one of these bearer tokens. A line each: TOKEN [models=PATTERN]...");
+  declare.AddSwitch("insecure-allow-remote", raw.insecure_allow_remote,
+                    "Listen where other machines can connect, even without TLS or credentials");
+}
+
 void DeclareLimits(Declarer declare, RawFlags& raw) {
   declare
       .AddSize("chunk-bytes", raw.chunk_bytes, "1MiB",
@@ -185,6 +202,7 @@ void DeclareFlags(CLI::App& app, RawFlags& raw) {
   const Declarer declare(app);
   DeclareStores(declare, raw);
   DeclareListening(declare, raw);
+  DeclareSecurity(declare, raw);
   DeclareLimits(declare, raw);
   DeclareRunning(declare, raw);
   // The value is read before all others, see GatherFlags.

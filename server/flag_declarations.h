@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/chunk_options.h"
+#include "server/credentials.h"
 #include "server/io_pool.h"
 #include "src/catalog.h"
 
@@ -31,6 +32,9 @@ struct RawFlags {
 
   std::vector<std::string> listen;
   std::string mode = "0660";
+  std::vector<std::string> allow_uids;
+  bool insecure_allow_remote = false;
+  CredentialOptions credentials;
   std::string http_listen;  // Empty: not given.
   std::string reflection = "auto";
   uint64_t chunk_bytes = kDefaultChunkBytes;

@@ -76,6 +76,11 @@ ServerOptions ServerOptionsOf(const RawFlags& raw) {
   server.listen = raw.listen;
   if (server.listen.empty()) server.listen = {kDefaultListen};
   server.unix_socket_mode = static_cast<mode_t>(std::strtoul(raw.mode.c_str(), nullptr, 8));
+  for (const std::string& uid : raw.allow_uids) {
+    server.unix_allow_uids.push_back(static_cast<uid_t>(std::strtoul(uid.c_str(), nullptr, 10)));
+  }
+  server.insecure_allow_remote = raw.insecure_allow_remote;
+  server.credentials = raw.credentials;
   server.chunk_bytes = static_cast<uint32_t>(raw.chunk_bytes);
   server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
   server.buffer_memory_bytes = raw.buffer_memory_bytes;

@@ -23,6 +23,8 @@
 #include "server/access_log.h"
 #include "server/call_metrics.h"
 #include "server/call_observers.h"
+#include "server/credential_metrics.h"
+#include "server/exposure.h"
 #include "server/fault_log.h"
 #include "server/fault_metrics.h"
 #include "server/flags.h"
@@ -69,6 +71,21 @@ int ExitCodeOf(const absl::Status& status) {
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
+void LogCredentials(const CredentialReport& report) {
+  const bool is_tls = report.kind == CredentialReport::Kind::kCertificate;
+  const std::string kind = is_tls ? "certificate" : "tokens";
+  if (!report.status.ok()) {
+    LogError("new credentials are refused, the former stay in force",
+             {{"kind", kind}, {"error", Message(report.status)}});
+    return;
+  }
+  if (!report.is_first) LogInfo("credentials are replaced", {{"kind", kind}});
+  if (report.others_can_read) {
+    LogWarning("other users can read a file with secrets: its mode should be 0400 or 0600",
+               {{"flag", std::string(is_tls ? "--tls-key" : "--auth-token-file")}});
+  }
+}
+
 int CheckConfig(const Flags& flags) {
   for (const StoreOptions& store : flags.stores) {
     DIR* const directory = opendir(store.path.c_str());
@@ -77,6 +94,12 @@ int CheckConfig(const Flags& flags) {
       return kExitStoreUnreadable;
     }
     closedir(directory);
+  }
+  absl::Status status = CheckExposure(flags.server);
+  if (status.ok()) status = Credentials::Load(flags.server.credentials, LogCredentials).status();
+  if (!status.ok()) {
+    LogError("configuration is refused", {{"error", Message(status)}});
+    return kExitUsage;
   }
   LogInfo("configuration is good", {});
   return 0;
@@ -120,6 +143,17 @@ LandlockRules ReachOf(const Flags& flags) {
   for (const StoreOptions& store : flags.stores) {
     for (std::string& path : ReadableFor(store.path)) rules.readable.push_back(std::move(path));
   }
+  // Files that are replaced are new ones in the same place: the place it is.
+  const TlsFiles& tls = flags.server.credentials.tls;
+  for (const std::string& path :
+       {tls.certificate, tls.key, tls.client_ca, flags.server.credentials.token_file}) {
+    if (path.empty()) continue;
+    const size_t slash = path.rfind('/');
+    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    for (const std::string& each : {path, directory}) {
+      for (std::string& found : ReadableFor(each)) rules.readable.push_back(std::move(found));
+    }
+  }
   std::vector<std::string> addresses = flags.server.listen;
   addresses.push_back(flags.http_listen);
   for (const std::string& address : addresses) {
@@ -131,6 +165,17 @@ LandlockRules ReachOf(const Flags& flags) {
 int NoSandbox(const absl::Status& status) {
   LogError("cannot confine the process", {{"error", Message(status)}});
   return absl::IsUnimplemented(status) ? kExitNoSandbox : kExitFailure;
+}
+
+void LogExposure(const ServerOptions& options, const Server& server) {
+  const CredentialOptions& credentials = options.credentials;
+  if (credentials.has_tls() && credentials.authenticates()) return;
+  for (const std::string& address : server.remote_addresses()) {
+    LogWarning("other machines can connect",
+               {{"address", address},
+                {"encrypted", std::string(credentials.has_tls() ? "yes" : "no")},
+                {"authenticated", std::string(credentials.authenticates() ? "yes" : "no")}});
+  }
 }
 
 // What lives from start to stop. Members end in reverse order: each uses those above it.
@@ -159,12 +204,10 @@ absl::Status StartServer(const Flags& flags, Daemon& daemon) {
   options.guard_report = [&](CloseReason reason, const std::string& peer) {
     daemon.guard_log.Report(reason, peer);
   };
+  options.on_credentials = LogCredentials;
   options.on_file_fault = [&](const FileFault& fault) { daemon.fault_log.Report(fault); };
   TENSORD_ASSIGN_OR_RETURN(daemon.server, Server::Start(options, &daemon.catalog));
-  for (const std::string& address : daemon.server->remote_addresses()) {
-    LogWarning("other machines can connect, without encryption or authentication",
-               {{"address", address}});
-  }
+  LogExposure(options, *daemon.server);
   return absl::OkStatus();
 }
 
@@ -183,6 +226,8 @@ absl::Status StartHttp(const Flags& flags, Daemon& daemon) {
   daemon.pages.AddMetrics([&](MetricText& text) { AppendCatalogMetrics(daemon.catalog, text); });
   daemon.pages.AddMetrics(
       [&](MetricText& text) { AppendGuardMetrics(daemon.server->guard(), text); });
+  daemon.pages.AddMetrics(
+      [&](MetricText& text) { AppendCredentialMetrics(daemon.server->credentials(), text); });
   daemon.pages.AddMetrics(
       [&](MetricText& text) { AppendFaultMetrics(daemon.server->file_faults(), text); });
   TENSORD_ASSIGN_OR_RETURN(daemon.http,
@@ -230,7 +275,7 @@ int Serve(const Flags& flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& 
   absl::Status listening = StartServer(flags, daemon);
   if (listening.ok()) listening = StartHttp(flags, daemon);
   if (!listening.ok()) {
-    LogError("cannot listen", {{"error", Message(listening)}});
+    LogError("cannot serve", {{"error", Message(listening)}});
     return ExitCodeOf(listening);
   }
   const absl::Status scanned = StartReloading(flags, daemon);
@@ -242,7 +287,10 @@ int Serve(const Flags& flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& 
     return NoSandbox(confined);
   }
   LogInfo("confined", {{"by", sandbox.parts()}});
-  reload.Handle([&] { daemon.reloader->ReloadNow(); });
+  reload.Handle([&] {
+    daemon.reloader->ReloadNow();
+    daemon.server->ReloadCredentials();
+  });
   // Scripts wait for this line to learn the port, whatever the format, so the address is in it.
   for (const std::string& address : daemon.server->addresses()) LogListening(address);
 

@@ -103,7 +103,7 @@ struct AddValues {
 
 }  // namespace
 
-absl::StatusOr<FilePlace> PlaceToPeek(const Catalog& catalog,
+absl::StatusOr<FilePlace> PlaceToPeek(const CatalogView& catalog,
                                       const v1::PeekTensorRequest& request) {
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Model> model,
                            FindModel(catalog, request.model(), request.version()));
@@ -111,7 +111,7 @@ absl::StatusOr<FilePlace> PlaceToPeek(const Catalog& catalog,
   return model->place(model->tensor(index).file);
 }
 
-absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
+absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const CatalogView& catalog,
                                                   const v1::PeekTensorRequest& request,
                                                   FileFaults* faults) {
   // As in the streams: a new client's wish must not turn silently into other values.

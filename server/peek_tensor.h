@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "server/catalog_view.h"
 #include "server/file_faults.h"
-#include "src/catalog.h"
 #include "tensord/v1/tensord.pb.h"
 
 namespace tensord {
@@ -17,11 +17,12 @@ inline constexpr uint32_t kMaxPeekValues = 4'096;
 // MODEL_NOT_FOUND, AMBIGUOUS_MODEL, VERSION_CHANGED, TENSOR_NOT_FOUND, FILE_INVALID, SHARD_MISSING,
 // BAD_SLICE, UNEVEN_SHARD, INDEX_OUT_OF_BOUNDS; FILE_CHANGED when the file is not what it was, also
 // right after reading; READ_ERROR. `faults` is told of these, if there is one. Thread-safe.
-absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
+absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const CatalogView& catalog,
                                                   const v1::PeekTensorRequest& request,
                                                   FileFaults* faults = nullptr);
 
 // Where PeekTensor will wait for its file. Errors: those of the request and of its names.
-absl::StatusOr<FilePlace> PlaceToPeek(const Catalog& catalog, const v1::PeekTensorRequest& request);
+absl::StatusOr<FilePlace> PlaceToPeek(const CatalogView& catalog,
+                                      const v1::PeekTensorRequest& request);
 
 }  // namespace tensord

@@ -59,36 +59,37 @@ void Reply(const absl::StatusOr<Response>& answer, CallContext& call, grpc::Byte
   reactor->Finish(call.End(status));
 }
 
-// What `function` makes of the request.
+// What `function` makes of the request for `caller`.
 template <typename Request, typename Response>
-absl::StatusOr<Response> Ask(const LiveCatalog& live, const grpc::ByteBuffer& bytes,
-                             absl::StatusOr<Response> (*function)(const Catalog&, const Request&),
-                             CallRecord& record) {
+absl::StatusOr<Response> Ask(
+    const LiveCatalog& live, const absl::StatusOr<Caller>& caller, const grpc::ByteBuffer& bytes,
+    absl::StatusOr<Response> (*function)(const CatalogView&, const Request&), CallRecord& record) {
+  TENSORD_RETURN_IF_ERROR(caller.status());
   Request request;
   TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
   Describe(request, record);
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return function(*catalog, request);
+  return function(CatalogView(catalog, caller->models), request);
 }
 
 // Parses the request of a streaming method and makes its producer with
 // `open(catalog, request, record)`.
 template <typename Request, typename Open>
-ProducerOr Produce(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open,
-                   CallRecord& record) {
+ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::ByteBuffer& bytes,
+                   Open open, CallRecord& record) {
   google::protobuf::Arena arena;  // A batch has many small messages.
   auto* const request = google::protobuf::Arena::CreateMessage<Request>(&arena);
   TENSORD_RETURN_IF_ERROR(Parse(bytes, request));
   Describe(*request, record);
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(*request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return open(*catalog, *request, record);
+  return open(CatalogView(catalog, caller.models), *request, record);
 }
 
 // The same for a batch, which is read where it lies.
 template <typename Open>
-ProducerOr ProduceBatch(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open,
-                        CallRecord& record) {
+ProducerOr ProduceBatch(const LiveCatalog& live, const Caller& caller,
+                        const grpc::ByteBuffer& bytes, Open open, CallRecord& record) {
   grpc::Slice slice;
   if (!bytes.DumpToSingleSlice(&slice).ok()) {
     return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
@@ -103,7 +104,7 @@ ProducerOr ProduceBatch(const LiveCatalog& live, const grpc::ByteBuffer& bytes, 
   }
   Describe(*request, record);
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return open(*catalog, *request, record);
+  return open(CatalogView(catalog, caller.models), *request, record);
 }
 
 // The options that all tensor requests share.
@@ -115,7 +116,7 @@ MessageDrafter::Options MessageOptions(const Request& request, uint32_t default_
 }
 
 template <typename Request>
-ProducerOr OpenSingle(const Catalog& catalog, const Request& request, uint32_t chunk_bytes,
+ProducerOr OpenSingle(const CatalogView& catalog, const Request& request, uint32_t chunk_bytes,
                       FileFaults* faults, CallRecord& record) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
   SetModel(*plan.model, record);
@@ -124,8 +125,8 @@ ProducerOr OpenSingle(const Catalog& catalog, const Request& request, uint32_t c
                                                               /*isolate_failures=*/false, faults});
 }
 
-ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request, uint32_t chunk_bytes,
-                     FileFaults* faults, CallRecord& record) {
+ProducerOr OpenBatch(const CatalogView& catalog, const BatchRequestView& request,
+                     uint32_t chunk_bytes, FileFaults* faults, CallRecord& record) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
   SetModel(*plan.model, record);
   record.tensor = absl::StrCat(plan.results.size(), " results");
@@ -161,19 +162,21 @@ grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
   const auto call = std::make_shared<CallContext>(CallMethod::kPeekTensor, context, observer_);
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   const auto parsed = std::make_shared<v1::PeekTensorRequest>();
-  std::shared_ptr<const Catalog> catalog;
+  std::optional<CatalogView> view;
   const auto place = [&]() -> absl::StatusOr<FilePlace> {
+    TENSORD_ASSIGN_OR_RETURN(const Caller caller, Identify(*call));
     TENSORD_RETURN_IF_ERROR(Parse(*request, parsed.get()));
     Describe(*parsed, call->record());
-    TENSORD_ASSIGN_OR_RETURN(catalog, Current(*catalog_));
-    return PlaceToPeek(*catalog, *parsed);
+    TENSORD_ASSIGN_OR_RETURN(auto catalog, Current(*catalog_));
+    view.emplace(std::move(catalog), caller.models);
+    return PlaceToPeek(*view, *parsed);
   }();
   if (!place.ok()) {
     reactor->Finish(call->End(place.status()));
     return reactor;
   }
-  workers_.io->Post({.place = *place, .run = [this, call, catalog, parsed, response, reactor] {
-                       Reply(tensord::PeekTensor(*catalog, *parsed, faults_), *call, response,
+  workers_.io->Post({.place = *place, .run = [this, call, view, parsed, response, reactor] {
+                       Reply(tensord::PeekTensor(*view, *parsed, faults_), *call, response,
                              reactor);
                      }});
   return reactor;
@@ -182,20 +185,26 @@ grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* TensorService::Answer(
     CallMethod method, Context* context,
-    absl::StatusOr<Response> (*function)(const Catalog&, const Request&),
+    absl::StatusOr<Response> (*function)(const CatalogView&, const Request&),
     const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
   CallContext call(method, context, observer_);
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  Reply(Ask(*catalog_, request, function, call.record()), call, response, reactor);
+  Reply(Ask(*catalog_, Identify(call), request, function, call.record()), call, response, reactor);
   return reactor;
 }
 
 template <typename Request, typename Open>
 TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
                                             const grpc::ByteBuffer& request, Open open) {
-  return Begin(method, context, [&](CallRecord& record) {
-    return Produce<Request>(*catalog_, request, open, record);
+  return Begin(method, context, [&](const Caller& caller, CallRecord& record) {
+    return Produce<Request>(*catalog_, caller, request, open, record);
   });
+}
+
+absl::StatusOr<Caller> TensorService::Identify(CallContext& call) const {
+  absl::StatusOr<Caller> caller = access_->Authorize(*call.grpc());
+  if (caller.ok()) call.record().identity = caller->identity;
+  return caller;
 }
 
 template <typename MakeProducer>
@@ -206,16 +215,19 @@ TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
     call->Override(status);
     cancel(status);
   };
+  const auto fail = [&](const absl::Status& status) {
+    return new ChunkStream(call, status, ActiveStreams::Token(), workers_);
+  };
+  const absl::StatusOr<Caller> caller = Identify(*call);
+  if (!caller.ok()) return fail(caller.status());
   absl::StatusOr<ActiveStreams::Token> token = streams_.Begin(context->peer(), cancel);
-  if (!token.ok()) {
-    return new ChunkStream(call, token.status(), ActiveStreams::Token(), workers_);
-  }
-  ProducerOr producer = make_producer(call->record());
+  if (!token.ok()) return fail(token.status());
+  ProducerOr producer = make_producer(*caller, call->record());
   return new ChunkStream(call, std::move(producer), *std::move(token), workers_);
 }
 
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const v1::GetTensorRequest& parsed,
+  const auto open = [this](const CatalogView& catalog, const v1::GetTensorRequest& parsed,
                            CallRecord& record) {
     return OpenSingle(catalog, parsed, chunk_bytes_, faults_, record);
   };
@@ -223,7 +235,7 @@ TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::By
 }
 
 TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const v1::GetSliceRequest& parsed,
+  const auto open = [this](const CatalogView& catalog, const v1::GetSliceRequest& parsed,
                            CallRecord& record) {
     return OpenSingle(catalog, parsed, chunk_bytes_, faults_, record);
   };
@@ -232,16 +244,17 @@ TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::Byt
 
 TensorService::Stream* TensorService::GetTensors(Context* context,
                                                  const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const BatchRequestView& parsed,
+  const auto open = [this](const CatalogView& catalog, const BatchRequestView& parsed,
                            CallRecord& record) {
     return OpenBatch(catalog, parsed, chunk_bytes_, faults_, record);
   };
-  return Begin(CallMethod::kGetTensors, context,
-               [&](CallRecord& record) { return ProduceBatch(*catalog_, *request, open, record); });
+  return Begin(CallMethod::kGetTensors, context, [&](const Caller& caller, CallRecord& record) {
+    return ProduceBatch(*catalog_, caller, *request, open, record);
+  });
 }
 
 TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const v1::ReadFileRequest& parsed,
+  const auto open = [this](const CatalogView& catalog, const v1::ReadFileRequest& parsed,
                            CallRecord& record) -> ProducerOr {
     const ChunkOptions options{ClampChunkBytes(parsed.chunk_bytes(), chunk_bytes_),
                                parsed.checksum(), faults_};

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "server/access.h"
 #include "server/active_streams.h"
 #include "server/call_context.h"
 #include "server/chunk_stream.h"
@@ -56,12 +57,14 @@ class TensorService final
     CallObserver* observer = nullptr;  // Of every call; outlives the service.
   };
 
-  // `catalog` and `queue` must outlive the service.
-  TensorService(const LiveCatalog* catalog, WorkQueue* queue, const Options& options)
+  // `catalog`, `access` and `queue` must outlive the service.
+  TensorService(const LiveCatalog* catalog, const Access* access, WorkQueue* queue,
+                const Options& options)
       : streams_(options.streams),
         stall_watch_(&streams_, options.stall_timeout),
         turns_(options.buffers, options.max_turns),
         catalog_(catalog),
+        access_(access),
         workers_{queue, &turns_, options.io},
         faults_(options.faults),
         chunk_bytes_(options.chunk_bytes),
@@ -90,18 +93,21 @@ class TensorService final
   Stream* GetTensors(Context* context, const grpc::ByteBuffer* request) override;
   Stream* ReadFile(Context* context, const grpc::ByteBuffer* request) override;
 
+  // What every call begins with: who asks, which the call's record is told of.
+  absl::StatusOr<Caller> Identify(CallContext& call) const;
+
   // Answers a unary call with what `function` makes of its request.
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Answer(CallMethod method, Context* context,
-                                   absl::StatusOr<Response> (*function)(const Catalog&,
+                                   absl::StatusOr<Response> (*function)(const CatalogView&,
                                                                         const Request&),
                                    const grpc::ByteBuffer& request, grpc::ByteBuffer* response);
 
   // Begins a stream of what `open(catalog, request, record)` produces.
   template <typename Request, typename Open>
   Stream* Begin(CallMethod method, Context* context, const grpc::ByteBuffer& request, Open open);
-  // Begins a stream of what `make_producer(record)` returns; not called where there is no room for
-  // one.
+  // Begins a stream of what `make_producer(caller, record)` returns; not called where there is no
+  // room for one.
   template <typename MakeProducer>
   Stream* Begin(CallMethod method, Context* context, MakeProducer make_producer);
 
@@ -109,6 +115,7 @@ class TensorService final
   const StallWatch stall_watch_;
   TurnQueue turns_;
   const LiveCatalog* const catalog_;
+  const Access* const access_;
   const ChunkStream::Workers workers_;
   FileFaults* const faults_;
   const uint32_t chunk_bytes_;
