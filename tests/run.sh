@@ -2,7 +2,7 @@
 # Installs what the tests need, builds, and runs all of them. Nothing is skipped: a missing tool is a failure.
 #
 # usage: tests/run.sh [STAGE...]
-#   Stages, all by default and in this order: release lint oracles e2e deploy asan clang tsan
+#   Stages, by default and in this order: release lint oracles e2e deploy asan clang tsan; and python, by name only
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # A second checkout, wherever it lies, finds what the first has compiled.
@@ -38,6 +38,9 @@ stage_e2e() {
 
 # What is in deploy/, as far as it needs neither privileges nor containers.
 stage_deploy() { tests/deploy/run.sh --short; }
+
+# The Python package: its wheel, types and style, tests, examples and the reference's own tests.
+stage_python() { tests/python/run.sh; }
 
 # Address and undefined-behaviour sanitizers over every test of the tree.
 stage_asan() {
