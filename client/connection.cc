@@ -18,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "client/address.h"
 #include "client/cancellation_scope.h"
+#include "client/channel_credentials.h"
 #include "client/raw_stream.h"
 #include "proto/convert.h"
 #include "src/error.h"
@@ -50,8 +51,8 @@ int ToMilliseconds(absl::Duration duration) {
       std::min<int64_t>(absl::ToInt64Milliseconds(duration), std::numeric_limits<int>::max()));
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
-                                           const ClientOptions& options) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target, const ClientOptions& options,
+                                           const std::shared_ptr<grpc::ChannelCredentials>& how) {
   grpc::ChannelArguments arguments;
   // Each client has a connection of its own, whatever other clients the process has.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -69,7 +70,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ToMilliseconds(std::min(interval, kLongestPing)));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // We only receive: no limit.
   arguments.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(target, how, arguments);
 }
 
 // Where a server, or a proxy for it, says when to come again.
@@ -113,10 +114,12 @@ absl::Status CheckOptions(const ClientOptions& options) {
 
 }  // namespace
 
-Connection::Connection(std::string address, std::string target, const ClientOptions& options)
+Connection::Connection(std::string address, const ClientOptions& options,
+                       std::shared_ptr<grpc::Channel> channel, std::unique_ptr<TokenSource> token)
     : address_(std::move(address)),
       options_(options),
-      channel_(MakeChannel(target, options)),
+      channel_(std::move(channel)),
+      token_(std::move(token)),
       stub_(v1::TensorStore::NewStub(channel_)),
       generic_stub_(channel_) {}
 
@@ -124,8 +127,10 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Create(absl::string_view
                                                                const ClientOptions& options) {
   TENSORD_RETURN_IF_ERROR(CheckOptions(options));
   TENSORD_ASSIGN_OR_RETURN(std::string target, ParseAddress(address));
-  return std::unique_ptr<Connection>(
-      new Connection(std::string(address), std::move(target), options));
+  TENSORD_ASSIGN_OR_RETURN(auto credentials, MakeChannelCredentials(address, target, options));
+  TENSORD_ASSIGN_OR_RETURN(auto token, TokenSource::Create(options));
+  return std::unique_ptr<Connection>(new Connection(
+      std::string(address), options, MakeChannel(target, options, credentials), std::move(token)));
 }
 
 absl::Status Connection::Retry(const Call& call, absl::FunctionRef<AttemptEnd()> attempt,
@@ -156,6 +161,9 @@ absl::Status Connection::Run(const Call& call,
   // Shared with the cancelling thread, which may still hold it when the call has ended.
   const auto context = std::make_shared<grpc::ClientContext>();
   if (call.deadline != absl::InfiniteFuture()) context->set_deadline(ToGrpcDeadline(call.deadline));
+  if (token_->has_token()) {
+    context->AddMetadata("authorization", absl::StrCat("Bearer ", token_->Get()));
+  }
   std::deque<CancellationScope> scopes;
   for (const Cancellation& cancellation : call.cancellations) {
     scopes.emplace_back(cancellation, [context] { context->TryCancel(); });

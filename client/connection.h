@@ -16,6 +16,7 @@
 #include "client/call.h"
 #include "client/piece_cursor.h"
 #include "client/retry_loop.h"
+#include "client/token_source.h"
 #include "tensord/client_options.h"
 #include "tensord/v1/tensord.grpc.pb.h"
 
@@ -61,7 +62,8 @@ class Connection {
                     OnMessage on_message) const;
 
  private:
-  Connection(std::string address, std::string target, const ClientOptions& options);
+  Connection(std::string address, const ClientOptions& options,
+             std::shared_ptr<grpc::Channel> channel, std::unique_ptr<TokenSource> token);
 
   // Runs `rpc` with a context that obeys `call`, and translates its status.
   absl::Status Run(const Call& call,
@@ -73,6 +75,7 @@ class Connection {
   const std::string address_;  // As the user wrote it.
   const ClientOptions options_;
   const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<TokenSource> token_;
   const std::unique_ptr<v1::TensorStore::Stub> stub_;
   mutable grpc::GenericStub generic_stub_;  // Thread-safe, but its methods are not const.
 };

@@ -59,12 +59,23 @@ absl::Status OutOfDescriptors() {
   return absl::ResourceExhaustedError("no file descriptors are left to accept connections");
 }
 
+// Whether the process at the other end of a Unix socket runs as one of the users.
+bool IsAllowed(int fd, const std::vector<uid_t>& uids) {
+  if (uids.empty()) return true;
+  ucred peer = {};
+  socklen_t size = sizeof(peer);
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+         std::find(uids.begin(), uids.end(), peer.uid) != uids.end();
+}
+
 }  // namespace
 
-Acceptor::Acceptor(std::vector<Listener> listeners, std::shared_ptr<GuardContext> guard,
+Acceptor::Acceptor(std::vector<Listener> listeners, std::vector<uid_t> unix_allow_uids,
+                   std::shared_ptr<GuardContext> guard,
                    const std::shared_ptr<grpc::ServerCredentials>& tls,
                    grpc::ServerBuilder& builder)
     : listeners_(std::move(listeners)),
+      unix_allow_uids_(std::move(unix_allow_uids)),
       context_(std::move(guard)),
       is_encrypted_(tls != nullptr),
       tcp_(builder.experimental().AddExternalConnectionAcceptor(
@@ -151,6 +162,7 @@ void Acceptor::Accept(const Listener& listener) {
 AcceptResult Acceptor::Admit(OwnedFd connection, const sockaddr_storage& address,
                              const Listener& listener) {
   const int fd = connection.get();
+  if (listener.is_unix() && !IsAllowed(fd, unix_allow_uids_)) return AcceptResult::kUid;
   const std::string peer = PeerOf(fd, address);
   const AcceptResult result = guard_.Admits(peer);
   if (result != AcceptResult::kAccepted) return result;

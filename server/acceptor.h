@@ -5,6 +5,8 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <sys/types.h>
+
 #include <memory>
 #include <thread>
 #include <vector>
@@ -22,9 +24,11 @@ namespace tensord {
 class Acceptor {
  public:
   // Registers with the builder; the server is built after this. `tls`: what TCP connections have to
-  // speak; null: nothing, they are plaintext.
-  Acceptor(std::vector<Listener> listeners, std::shared_ptr<GuardContext> guard,
-           const std::shared_ptr<grpc::ServerCredentials>& tls, grpc::ServerBuilder& builder);
+  // speak; null: nothing, they are plaintext. `unix_allow_uids`: users whose processes may connect
+  // to Unix sockets; empty: all.
+  Acceptor(std::vector<Listener> listeners, std::vector<uid_t> unix_allow_uids,
+           std::shared_ptr<GuardContext> guard, const std::shared_ptr<grpc::ServerCredentials>& tls,
+           grpc::ServerBuilder& builder);
   // Stops.
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
@@ -50,6 +54,7 @@ class Acceptor {
   void RefuseOne(const Listener& listener);
 
   std::vector<Listener> listeners_;
+  const std::vector<uid_t> unix_allow_uids_;
   const std::shared_ptr<GuardContext> context_;
   const bool is_encrypted_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> tcp_;

@@ -48,12 +48,14 @@ std::string TagOf(const FileIdentity& identity) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Open(const Catalog& catalog,
+absl::StatusOr<std::unique_ptr<FileStream>> FileStream::Open(const CatalogView& catalog,
                                                              const v1::ReadFileRequest& request,
                                                              const ChunkOptions& options) {
   TENSORD_ASSIGN_OR_RETURN(const auto model,
                            FindModel(catalog, request.model(), request.version()));
-  TENSORD_ASSIGN_OR_RETURN(auto file, model->MapFile(request.file()));
+  TENSORD_ASSIGN_OR_RETURN(auto file, model->MapFile(request.file(), [&](absl::string_view name) {
+    return catalog.ShowsSideFile(*model, name);
+  }));
   v1::FileStreamInfo info;
   info.set_model(model->id());
   info.set_version(model->version());

@@ -9,9 +9,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "server/catalog_view.h"
 #include "server/chunk_options.h"
 #include "server/chunk_producer.h"
-#include "src/catalog.h"
 #include "src/served_file.h"
 #include "tensord/v1/tensord.pb.h"
 
@@ -22,7 +22,7 @@ class FileStream final : public ChunkProducer {
  public:
   // All checking of the call. Errors: MODEL_NOT_FOUND, AMBIGUOUS_MODEL, VERSION_CHANGED,
   // FILE_NOT_FOUND, RANGE_OUT_OF_BOUNDS; FILE_CHANGED and READ_ERROR when it cannot be opened.
-  static absl::StatusOr<std::unique_ptr<FileStream>> Open(const Catalog& catalog,
+  static absl::StatusOr<std::unique_ptr<FileStream>> Open(const CatalogView& catalog,
                                                           const v1::ReadFileRequest& request,
                                                           const ChunkOptions& options);
 

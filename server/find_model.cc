@@ -7,7 +7,7 @@
 
 namespace tensord {
 
-absl::StatusOr<std::shared_ptr<const Model>> FindModel(const Catalog& catalog,
+absl::StatusOr<std::shared_ptr<const Model>> FindModel(const CatalogView& catalog,
                                                        absl::string_view name,
                                                        absl::string_view version) {
   TENSORD_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, catalog.Find(name));

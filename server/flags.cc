@@ -76,6 +76,9 @@ struct Raw {
   std::vector<std::string> stores;
   std::vector<std::string> listen;
   std::string mode = "0660";
+  std::vector<std::string> allow_uids;
+  bool insecure_allow_remote = false;
+  CredentialOptions credentials;
   uint64_t chunk_bytes = kDefaultChunkBytes;
   uint64_t max_request_bytes = 4 << 20;
   uint64_t buffer_memory_bytes = 64 << 20;
@@ -189,6 +192,30 @@ void AddServing(CLI::App& app, Raw& raw) {
       ->option_text("on|off|auto [auto]");
 }
 
+void AddSecurity(CLI::App& app, Raw& raw) {
+  const auto add_file = [&app](const char* name, std::string& path, const char* about,
+                               const char* variable) {
+    app.add_option(name, path, about)->envname(variable)->option_text("FILE");
+  };
+  app.add_option("--unix-allow-uid", raw.allow_uids,
+                 "User whose processes may connect to Unix sockets; default: whoever the mode lets "
+                 "in. Repeatable")
+      ->option_text("UID")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{UINT32_MAX - 1}))
+      ->allow_extra_args(false);
+  add_file("--tls-cert", raw.credentials.tls.certificate,
+           "Certificate chain, PEM: TCP connections are encrypted", "TENSORD_TLS_CERT");
+  add_file("--tls-key", raw.credentials.tls.key, "Its key, PEM", "TENSORD_TLS_KEY");
+  add_file("--tls-client-ca", raw.credentials.tls.client_ca,
+           "Clients on TCP need a certificate signed by one of these", "TENSORD_TLS_CLIENT_CA");
+  add_file("--auth-token-file", raw.credentials.token_file,
+           "Calls need one of these bearer tokens. A line each: TOKEN [models=PATTERN]...",
+           "TENSORD_AUTH_TOKEN_FILE");
+  app.add_flag("--insecure-allow-remote", raw.insecure_allow_remote,
+               "Listen where other machines can connect, even without TLS or credentials")
+      ->envname("TENSORD_INSECURE_ALLOW_REMOTE");
+}
+
 void AddRunning(CLI::App& app, Raw& raw) {
   app.add_option(
          "--sandbox", raw.sandbox,
@@ -224,6 +251,12 @@ Flags Convert(const Raw& raw, bool is_terminal) {
   flags.server.listen = Repeated(raw.listen, "TENSORD_LISTEN");
   if (flags.server.listen.empty()) flags.server.listen = {kDefaultAddress};
   flags.server.unix_socket_mode = static_cast<mode_t>(std::strtoul(raw.mode.c_str(), nullptr, 8));
+  for (const std::string& uid : Repeated(raw.allow_uids, "TENSORD_UNIX_ALLOW_UID")) {
+    flags.server.unix_allow_uids.push_back(
+        static_cast<uid_t>(std::strtoul(uid.c_str(), nullptr, 10)));
+  }
+  flags.server.insecure_allow_remote = raw.insecure_allow_remote;
+  flags.server.credentials = raw.credentials;
   flags.server.chunk_bytes = static_cast<uint32_t>(raw.chunk_bytes);
   flags.server.max_request_bytes = static_cast<int>(raw.max_request_bytes);
   flags.server.buffer_memory_bytes = raw.buffer_memory_bytes;
@@ -251,6 +284,7 @@ std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool 
   Raw raw;
   AddServing(app, raw);
   AddStores(app, raw);
+  AddSecurity(app, raw);
   AddRunning(app, raw);
   try {
     app.parse(argc, argv);

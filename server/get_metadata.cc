@@ -95,7 +95,7 @@ absl::StatusOr<MetadataPager::Position> FirstOf(const Model& model, const Reques
 
 }  // namespace
 
-absl::StatusOr<Response> GetMetadata(const Catalog& catalog, const Request& request) {
+absl::StatusOr<Response> GetMetadata(const CatalogView& catalog, const Request& request) {
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Model> model,
                            FindModel(catalog, request.model(), request.version()));
   if (request.has_tensor()) return DescribeTensor(*model, request);
@@ -106,7 +106,7 @@ absl::StatusOr<Response> GetMetadata(const Catalog& catalog, const Request& requ
   *response.mutable_model() = ModelToProto(*model);
   PageBudget budget(request.page_size());
   budget.AddBytes(response.model());
-  const auto next = MetadataPager(*model, filter, budget, response).Fill(first);
+  const auto next = MetadataPager(catalog, *model, filter, budget, response).Fill(first);
   if (next) {
     const PageToken token = {PageToken::Listing::kMetadata,
                              QueryOf(*model, request),

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
-#include "src/catalog.h"
+#include "server/catalog_view.h"
 #include "tensord/v1/tensord.pb.h"
 
 namespace tensord {
@@ -18,7 +18,7 @@ inline constexpr size_t kMaxKeyBytes = 64 << 10;
 // entries; or of one tensor. Errors: MODEL_NOT_FOUND, AMBIGUOUS_MODEL, VERSION_CHANGED,
 // TENSOR_NOT_FOUND, FILE_INVALID, SHARD_MISSING, BAD_REQUEST (a value_offset without exactly one
 // key or where no character begins), BAD_PAGE_TOKEN. Thread-safe.
-absl::StatusOr<v1::GetMetadataResponse> GetMetadata(const Catalog& catalog,
+absl::StatusOr<v1::GetMetadataResponse> GetMetadata(const CatalogView& catalog,
                                                     const v1::GetMetadataRequest& request);
 
 }  // namespace tensord

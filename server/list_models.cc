@@ -32,8 +32,9 @@ size_t FirstAfter(const Catalog& catalog, absl::string_view id) {
 
 }  // namespace
 
-absl::StatusOr<v1::ListModelsResponse> ListModels(const Catalog& catalog,
+absl::StatusOr<v1::ListModelsResponse> ListModels(const CatalogView& view,
                                                   const v1::ListModelsRequest& request) {
+  const Catalog& catalog = view.catalog();
   TENSORD_ASSIGN_OR_RETURN(const OptionalGlob filter,
                            OptionalGlob::Parse("filter", request.filter()));
   PageToken next;
@@ -50,9 +51,11 @@ absl::StatusOr<v1::ListModelsResponse> ListModels(const Catalog& catalog,
   v1::ListModelsResponse response;
   PageBudget budget(request.page_size());
   for (; index < catalog.num_models(); ++index) {
-    if (!filter.Matches(catalog.model_id(index))) continue;
+    const absl::string_view id = catalog.model_id(index);
+    if (!filter.Matches(id) || !view.Shows(id)) continue;
     v1::Model model;
     if (!budget.is_full()) model = ModelToProto(*catalog.model(index));
+    if (!view.Shows(model.short_name())) model.set_short_name(model.id());
     if (budget.is_full() || !budget.Admit(model)) {
       next.text = response.models().rbegin()->id();
       response.set_next_page_token(next.Encode());

@@ -2,14 +2,15 @@
 #pragma once
 
 #include "absl/status/statusor.h"
-#include "src/catalog.h"
+#include "server/catalog_view.h"
 #include "tensord/v1/tensord.pb.h"
 
 namespace tensord {
 
-// One page of the catalog's models whose id matches the filter. A page ends before it is larger
-// than kMaxPageBytes, unless by its first model. Errors: BAD_REQUEST, BAD_PAGE_TOKEN. Thread-safe.
-absl::StatusOr<v1::ListModelsResponse> ListModels(const Catalog& catalog,
+// One page of the models that the view shows and whose id matches the filter. A page ends before it
+// is larger than kMaxPageBytes, unless by its first model. Errors: BAD_REQUEST, BAD_PAGE_TOKEN.
+// Thread-safe.
+absl::StatusOr<v1::ListModelsResponse> ListModels(const CatalogView& view,
                                                   const v1::ListModelsRequest& request);
 
 }  // namespace tensord

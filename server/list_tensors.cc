@@ -87,7 +87,7 @@ absl::StatusOr<size_t> FirstOf(const Model& model, const Request& request, uint6
 
 }  // namespace
 
-absl::StatusOr<v1::ListTensorsResponse> ListTensors(const Catalog& catalog,
+absl::StatusOr<v1::ListTensorsResponse> ListTensors(const CatalogView& catalog,
                                                     const Request& request) {
   TENSORD_ASSIGN_OR_RETURN(const OptionalGlob pattern,
                            OptionalGlob::Parse("pattern", request.pattern()));

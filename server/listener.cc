@@ -193,6 +193,17 @@ std::optional<std::string> Listener::UnixDirectory(absl::string_view address) {
   return path ? std::make_optional(DirectoryOf(*path)) : std::nullopt;
 }
 
+absl::StatusOr<bool> Listener::IsRemote(absl::string_view address) {
+  if (UnixPath(address)) return false;
+  TENSORD_ASSIGN_OR_RETURN(const HostPort where, SplitAddress(address));
+  TENSORD_ASSIGN_OR_RETURN(const AddressList found, Resolve(where, address));
+  for (const addrinfo* to = found.get(); to != nullptr; to = to->ai_next) {
+    if (to->ai_family != AF_INET && to->ai_family != AF_INET6) continue;
+    if (!IsLoopback(to->ai_addr)) return true;
+  }
+  return false;
+}
+
 absl::StatusOr<Listener> Listener::OpenUnix(const std::string& path, mode_t mode) {
   constexpr size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
   if (path.empty() || path.size() > kMaxPathBytes) {

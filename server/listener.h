@@ -29,6 +29,9 @@ class Listener {
   // The directory in which Open would make a Unix socket; absent for a TCP address.
   static std::optional<std::string> UnixDirectory(absl::string_view address);
 
+  // Whether Open would listen where other machines can connect. INVALID_ARGUMENT as Open.
+  static absl::StatusOr<bool> IsRemote(absl::string_view address);
+
   Listener(Listener&& other) noexcept;
   Listener& operator=(Listener&&) = delete;
   ~Listener();

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "server/exposure.h"
 #include "server/flags.h"
 #include "server/guard_log.h"
 #include "server/log.h"
@@ -58,6 +59,21 @@ int ExitCodeOf(const absl::Status& status) {
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
+void LogCredentials(const CredentialReport& report) {
+  const bool is_tls = report.kind == CredentialReport::Kind::kCertificate;
+  const std::string kind = is_tls ? "certificate" : "tokens";
+  if (!report.status.ok()) {
+    LogError("new credentials are refused, the former stay in force",
+             {{"kind", kind}, {"error", Message(report.status)}});
+    return;
+  }
+  if (!report.is_first) LogInfo("credentials are replaced", {{"kind", kind}});
+  if (report.others_can_read) {
+    LogWarning("other users can read a file with secrets: its mode should be 0400 or 0600",
+               {{"flag", std::string(is_tls ? "--tls-key" : "--auth-token-file")}});
+  }
+}
+
 int CheckConfig(const Flags& flags) {
   for (const StoreOptions& store : flags.stores) {
     DIR* const directory = opendir(store.path.c_str());
@@ -66,6 +82,12 @@ int CheckConfig(const Flags& flags) {
       return kExitStoreUnreadable;
     }
     closedir(directory);
+  }
+  absl::Status status = CheckExposure(flags.server);
+  if (status.ok()) status = Credentials::Load(flags.server.credentials, LogCredentials).status();
+  if (!status.ok()) {
+    LogError("configuration is refused", {{"error", Message(status)}});
+    return kExitUsage;
   }
   LogInfo("configuration is good", {});
   return 0;
@@ -119,6 +141,17 @@ LandlockRules ReachOf(const Flags& flags) {
   for (const StoreOptions& store : flags.stores) {
     for (std::string& path : ReadableFor(store.path)) rules.readable.push_back(std::move(path));
   }
+  // Files that are replaced are new ones in the same place: the place it is.
+  const TlsFiles& tls = flags.server.credentials.tls;
+  for (const std::string& path :
+       {tls.certificate, tls.key, tls.client_ca, flags.server.credentials.token_file}) {
+    if (path.empty()) continue;
+    const size_t slash = path.rfind('/');
+    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    for (const std::string& each : {path, directory}) {
+      for (std::string& found : ReadableFor(each)) rules.readable.push_back(std::move(found));
+    }
+  }
   for (const std::string& address : flags.server.listen) {
     if (const auto home = Listener::UnixDirectory(address)) rules.socket_homes.push_back(*home);
   }
@@ -128,6 +161,17 @@ LandlockRules ReachOf(const Flags& flags) {
 int NoSandbox(const absl::Status& status) {
   LogError("cannot confine the process", {{"error", Message(status)}});
   return absl::IsUnimplemented(status) ? kExitNoSandbox : kExitFailure;
+}
+
+void LogExposure(const ServerOptions& options, const Server& server) {
+  const CredentialOptions& credentials = options.credentials;
+  if (credentials.has_tls() && credentials.authenticates()) return;
+  for (const std::string& address : server.remote_addresses()) {
+    LogWarning("other machines can connect",
+               {{"address", address},
+                {"encrypted", std::string(credentials.has_tls() ? "yes" : "no")},
+                {"authenticated", std::string(credentials.authenticates() ? "yes" : "no")}});
+  }
 }
 
 int Serve(Flags flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& reload) {
@@ -140,13 +184,10 @@ int Serve(Flags flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& reload)
   // Addresses first: a second server on one of them ends before it has read a whole store.
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(flags.server, &catalog);
   if (!server.ok()) {
-    LogError("cannot listen", {{"error", Message(server.status())}});
+    LogError("cannot serve", {{"error", Message(server.status())}});
     return ExitCodeOf(server.status());
   }
-  for (const std::string& address : (*server)->remote_addresses()) {
-    LogWarning("other machines can connect, without encryption or authentication",
-               {{"address", address}});
-  }
+  LogExposure(flags.server, **server);
   const absl::StatusOr<std::unique_ptr<Reloader>> reloader = StartReloading(flags, catalog);
   if (!reloader.ok()) {
     LogError("store cannot be read", {{"error", Message(reloader.status())}});
@@ -156,7 +197,10 @@ int Serve(Flags flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& reload)
     return NoSandbox(confined);
   }
   LogInfo("confined", {{"by", sandbox.parts()}});
-  reload.Handle([&] { (*reloader)->ReloadNow(); });
+  reload.Handle([&] {
+    (*reloader)->ReloadNow();
+    (*server)->ReloadCredentials();
+  });
   (*server)->SetServing(true);
   // Scripts wait for this line to learn the port, whatever the format, so the address is in it.
   for (const std::string& address : (*server)->addresses()) LogListening(address);
@@ -174,6 +218,7 @@ int Main(int argc, const char* const* argv) {
   std::variant<Flags, ExitNow> parsed = ParseFlags(argc, argv, isatty(STDERR_FILENO) != 0);
   if (const auto* exit_now = std::get_if<ExitNow>(&parsed)) return exit_now->code;
   Flags& flags = std::get<Flags>(parsed);
+  flags.server.on_credentials = LogCredentials;
   StartLog(flags.log_format, flags.log_level);
   if (flags.check_config) return CheckConfig(flags);
   RaiseDescriptorLimit();

@@ -94,6 +94,7 @@ std::optional<size_t> MetadataPager::AddFile(const ModelFile& file, size_t entry
 std::optional<MetadataPager::Position> MetadataPager::Fill(Position position) {
   const std::vector<SideFile>& side_files = model_.side_files();
   for (; position.side_file < side_files.size(); ++position.side_file) {
+    if (!view_.ShowsSideFile(model_, side_files[position.side_file].name)) continue;
     if (!AddSideFile(side_files[position.side_file])) return position;
   }
   for (; position.file < model_.files().size(); ++position.file, position.entry = 0) {

@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/string_view.h"
+#include "server/catalog_view.h"
 #include "server/page_budget.h"
 #include "src/model.h"
 #include "tensord/v1/tensord.pb.h"
@@ -35,10 +36,10 @@ class MetadataPager {
     size_t entry = 0;
   };
 
-  // All three are borrowed. `budget` has counted what stands in `response` already.
-  MetadataPager(const Model& model, const MetadataFilter& filter, PageBudget& budget,
-                v1::GetMetadataResponse& response)
-      : model_(model), filter_(filter), budget_(budget), response_(response) {}
+  // All are borrowed. `budget` has counted what stands in `response` already.
+  MetadataPager(const CatalogView& view, const Model& model, const MetadataFilter& filter,
+                PageBudget& budget, v1::GetMetadataResponse& response)
+      : view_(view), model_(model), filter_(filter), budget_(budget), response_(response) {}
 
   // Adds what fits from `position` on, at least one thing; returns where the next page begins,
   // nullopt at the end.
@@ -53,6 +54,7 @@ class MetadataPager {
   bool IsWanted(const SafetensorsHeader::MetadataEntry& entry) const;
   v1::MetadataEntry Cut(const SafetensorsHeader::MetadataEntry& entry) const;
 
+  const CatalogView& view_;
   const Model& model_;
   const MetadataFilter& filter_;
   PageBudget& budget_;

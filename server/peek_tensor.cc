@@ -96,7 +96,7 @@ struct AddValues {
 
 }  // namespace
 
-absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const Catalog& catalog,
+absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const CatalogView& catalog,
                                                   const v1::PeekTensorRequest& request) {
   // As in the streams: a new client's wish must not turn silently into other values.
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(request));

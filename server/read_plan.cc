@@ -166,14 +166,14 @@ absl::Status AddSelection(uint32_t number, const SelectionView& selection, Plann
 
 }  // namespace
 
-absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetTensorRequest& request) {
+absl::StatusOr<ReadPlan> PlanRead(const CatalogView& catalog, const v1::GetTensorRequest& request) {
   TENSORD_ASSIGN_OR_RETURN(auto model, FindModel(catalog, request.model(), request.version()));
   Planner planner(std::move(model));
   TENSORD_RETURN_IF_ERROR(planner.AddByName(0, request.tensor(), RangeOf(request)));
   return planner.Take();
 }
 
-absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetSliceRequest& request) {
+absl::StatusOr<ReadPlan> PlanRead(const CatalogView& catalog, const v1::GetSliceRequest& request) {
   TENSORD_ASSIGN_OR_RETURN(auto model, FindModel(catalog, request.model(), request.version()));
   std::string encoded_dims;
   Planner planner(std::move(model));
@@ -182,7 +182,7 @@ absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetSliceRequ
   return planner.Take();
 }
 
-absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const BatchRequestView& request) {
+absl::StatusOr<ReadPlan> PlanRead(const CatalogView& catalog, const BatchRequestView& request) {
   TENSORD_ASSIGN_OR_RETURN(auto model, FindModel(catalog, request.model(), request.version()));
   Planner planner(std::move(model));
   BatchRequestView::Selections selections = request.selections();

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/batch_request_view.h"
-#include "src/catalog.h"
+#include "server/catalog_view.h"
 #include "src/model.h"
 #include "src/slice_plan.h"
 #include "tensord/v1/tensord.pb.h"
@@ -57,8 +57,8 @@ struct ReadPlan {
 // INDEX_OUT_OF_BOUNDS, RANGE_OUT_OF_BOUNDS; BAD_REQUEST for a selection without a target, a
 // malformed pattern, more than kMaxResults, kMaxPlannedRanges or kMaxMatchCost, or sizes whose
 // sum does not fit uint64. For a batch the message begins with "selection 3: ".
-absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetTensorRequest& request);
-absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const v1::GetSliceRequest& request);
-absl::StatusOr<ReadPlan> PlanRead(const Catalog& catalog, const BatchRequestView& request);
+absl::StatusOr<ReadPlan> PlanRead(const CatalogView& catalog, const v1::GetTensorRequest& request);
+absl::StatusOr<ReadPlan> PlanRead(const CatalogView& catalog, const v1::GetSliceRequest& request);
+absl::StatusOr<ReadPlan> PlanRead(const CatalogView& catalog, const BatchRequestView& request);
 
 }  // namespace tensord

@@ -10,6 +10,7 @@
 
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
+#include "proto/convert.h"
 
 namespace tensord {
 namespace {
@@ -107,8 +108,13 @@ Response Answer(const Request& request, const std::vector<std::string>& services
 template <typename Request, typename Response>
 class Reactor final : public grpc::ServerBidiReactor<Request, Response> {
  public:
-  explicit Reactor(const std::vector<std::string>& services) : services_(services) {
-    this->StartRead(&request_);
+  Reactor(const std::vector<std::string>& services, const absl::Status& authorized)
+      : services_(services) {
+    if (authorized.ok()) {
+      this->StartRead(&request_);
+    } else {
+      this->Finish(ToGrpc(authorized));
+    }
   }
 
  private:
@@ -133,32 +139,37 @@ class Reactor final : public grpc::ServerBidiReactor<Request, Response> {
 template <typename Package, typename Request, typename Response>
 class Reflection final : public Package::CallbackService {
  public:
-  explicit Reflection(std::vector<std::string> services) : services_(std::move(services)) {
+  Reflection(std::vector<std::string> services, const Access* access)
+      : services_(std::move(services)), access_(access) {
     services_.emplace_back(Package::service_full_name());
   }
 
  private:
   grpc::ServerBidiReactor<Request, Response>* ServerReflectionInfo(
-      grpc::CallbackServerContext* /*context*/) override {
-    return new Reactor<Request, Response>(services_);
+      grpc::CallbackServerContext* context) override {
+    return new Reactor<Request, Response>(services_, access_->Authorize(*context).status());
   }
 
   std::vector<std::string> services_;
+  const Access* const access_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeReflectionV1(std::vector<std::string> services) {
+std::unique_ptr<grpc::Service> MakeReflectionV1(std::vector<std::string> services,
+                                                const Access* access) {
   namespace v1 = grpc::reflection::v1;
   return std::make_unique<
       Reflection<v1::ServerReflection, v1::ServerReflectionRequest, v1::ServerReflectionResponse>>(
-      std::move(services));
+      std::move(services), access);
 }
 
-std::unique_ptr<grpc::Service> MakeReflectionV1Alpha(std::vector<std::string> services) {
+std::unique_ptr<grpc::Service> MakeReflectionV1Alpha(std::vector<std::string> services,
+                                                     const Access* access) {
   namespace v1alpha = grpc::reflection::v1alpha;
   return std::make_unique<Reflection<v1alpha::ServerReflection, v1alpha::ServerReflectionRequest,
-                                     v1alpha::ServerReflectionResponse>>(std::move(services));
+                                     v1alpha::ServerReflectionResponse>>(std::move(services),
+                                                                         access);
 }
 
 }  // namespace tensord

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "grpc/health/v1/health.pb.h"
+#include "server/exposure.h"
 #include "server/reflection_service.h"
 #include "server/send_guard.h"
 #include "src/status_macros.h"
@@ -84,10 +85,11 @@ size_t MaxTurns() { return std::max(2u, std::thread::hardware_concurrency()) - 1
 }  // namespace
 
 Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
-               std::shared_ptr<BufferBudget> buffers)
+               std::shared_ptr<BufferBudget> buffers, std::unique_ptr<Credentials> credentials)
     : buffers_(std::move(buffers)),
+      credentials_(std::move(credentials)),
       guard_(MakeGuard(options)),
-      service_(catalog, &queue_,
+      service_(catalog, &credentials_->access(), &queue_,
                {.chunk_bytes = options.chunk_bytes,
                 .streams = {options.max_streams, kMaxStreamsPerConnection},
                 .stall_timeout = options.stall_timeout,
@@ -99,17 +101,21 @@ void Server::MakeReflection() {
   const std::vector<std::string> services = {
       v1::TensorStore::service_full_name(),
       grpc::health::v1::HealthCheckRequest::descriptor() != nullptr ? kHealthService : ""};
-  reflection_.push_back(MakeReflectionV1(services));
-  reflection_.push_back(MakeReflectionV1Alpha(services));
+  reflection_.push_back(MakeReflectionV1(services, &credentials_->access()));
+  reflection_.push_back(MakeReflectionV1Alpha(services, &credentials_->access()));
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       const LiveCatalog* catalog) {
+  TENSORD_RETURN_IF_ERROR(CheckExposure(options));
+  TENSORD_ASSIGN_OR_RETURN(std::unique_ptr<Credentials> credentials,
+                           Credentials::Load(options.credentials, options.on_credentials));
   TENSORD_ASSIGN_OR_RETURN(std::vector<Listener> listeners, OpenAll(options));
   TENSORD_ASSIGN_OR_RETURN(std::shared_ptr<BufferBudget> buffers,
                            BufferBudget::Create(options.buffer_memory_bytes));
   InstallSendGuard();
-  auto server = std::unique_ptr<Server>(new Server(options, catalog, std::move(buffers)));
+  auto server = std::unique_ptr<Server>(
+      new Server(options, catalog, std::move(buffers), std::move(credentials)));
   for (const Listener& listener : listeners) server->Name(listener);
   const bool reflects = options.reflection == Reflection::kAuto
                             ? server->remote_addresses_.empty()
@@ -121,8 +127,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   Configure(options, builder);
   builder.RegisterService(&server->service_);
   for (const auto& service : server->reflection_) builder.RegisterService(service.get());
-  server->acceptor_ = std::make_unique<Acceptor>(std::move(listeners), server->guard_,
-                                                 /*tls=*/nullptr, builder);
+  server->acceptor_ =
+      std::make_unique<Acceptor>(std::move(listeners), options.unix_allow_uids, server->guard_,
+                                 server->credentials_->ForTcp(), builder);
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) return absl::InternalError("gRPC refuses to start a server");
   server->SetServing(false);

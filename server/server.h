@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "server/acceptor.h"
 #include "server/chunk_options.h"
+#include "server/credentials.h"
 #include "server/tensor_service.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
@@ -25,6 +26,10 @@ enum class Reflection { kOn, kOff, kAuto };
 struct ServerOptions {
   std::vector<std::string> listen = {"127.0.0.1:50051"};  // As Listener::Open takes them.
   mode_t unix_socket_mode = 0660;
+  std::vector<uid_t> unix_allow_uids;  // Empty: whoever the mode lets in.
+  CredentialOptions credentials;
+  bool insecure_allow_remote = false;  // See CheckExposure.
+  Credentials::OnReport on_credentials = [](const CredentialReport&) {};
   uint32_t chunk_bytes = kDefaultChunkBytes;  // Clamped when a request does not ask otherwise.
   int max_request_bytes = 4 << 20;
   size_t buffer_memory_bytes = 64 << 20;            // At least BufferBudget::kMinLimitBytes.
@@ -39,7 +44,8 @@ struct ServerOptions {
 class Server {
  public:
   // Serves what `catalog` holds, which must outlive the server; until it holds something, calls
-  // are answered UNAVAILABLE (STARTING). Errors: as Listener::Open.
+  // are answered UNAVAILABLE (STARTING). Errors: as CheckExposure, Credentials::Load and
+  // Listener::Open.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerOptions& options,
                                                        const LiveCatalog* catalog);
 
@@ -52,6 +58,10 @@ class Server {
   const std::vector<std::string>& addresses() const { return addresses_; }
   // Those of them that other machines can reach.
   const std::vector<std::string>& remote_addresses() const { return remote_addresses_; }
+
+  const Credentials& credentials() const { return *credentials_; }
+  // See Credentials::ReloadNow.
+  void ReloadCredentials() { credentials_->ReloadNow(); }
 
   // What health says of `tensord.v1.TensorStore`; not serving at first. The service "" is always
   // serving: the process is alive.
@@ -73,12 +83,13 @@ class Server {
 
  private:
   Server(const ServerOptions& options, const LiveCatalog* catalog,
-         std::shared_ptr<BufferBudget> buffers);
+         std::shared_ptr<BufferBudget> buffers, std::unique_ptr<Credentials> credentials);
 
   void Name(const Listener& listener);
   void MakeReflection();
 
   const std::shared_ptr<BufferBudget> buffers_;
+  const std::unique_ptr<Credentials> credentials_;  // Before all that serves calls.
   const std::shared_ptr<GuardContext> guard_;
   WorkQueue queue_;  // Before the service, because streams use it up to their end.
   TensorService service_;

@@ -46,24 +46,28 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Request* request) {
                                                           Request::descriptor()->full_name()));
 }
 
-// What `function` makes of the request.
+// What `function` makes of the request for `caller`.
 template <typename Request, typename Response>
-absl::StatusOr<Response> Ask(const LiveCatalog& live, const grpc::ByteBuffer& bytes,
-                             absl::StatusOr<Response> (*function)(const Catalog&, const Request&)) {
+absl::StatusOr<Response> Ask(const LiveCatalog& live, const absl::StatusOr<Caller>& caller,
+                             const grpc::ByteBuffer& bytes,
+                             absl::StatusOr<Response> (*function)(const CatalogView&,
+                                                                  const Request&)) {
+  TENSORD_RETURN_IF_ERROR(caller.status());
   Request request;
   TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return function(*catalog, request);
+  return function(CatalogView(*catalog, *caller->models), request);
 }
 
 // Answers a unary call with it.
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const LiveCatalog& live,
-                                 absl::StatusOr<Response> (*function)(const Catalog&,
+                                 const Access& access,
+                                 absl::StatusOr<Response> (*function)(const CatalogView&,
                                                                       const Request&),
                                  const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const absl::StatusOr<Response> answer = Ask(live, request, function);
+  const absl::StatusOr<Response> answer = Ask(live, access.Authorize(*context), request, function);
   grpc::Status status = ToGrpc(answer.status());
   if (answer.ok()) {
     bool owns_buffer = false;
@@ -75,18 +79,20 @@ grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const Liv
 
 // Parses the request of a streaming method and makes its producer with `open(catalog, request)`.
 template <typename Request, typename Open>
-ProducerOr Produce(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open) {
+ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::ByteBuffer& bytes,
+                   Open open) {
   google::protobuf::Arena arena;  // A batch has many small messages.
   auto* const request = google::protobuf::Arena::CreateMessage<Request>(&arena);
   TENSORD_RETURN_IF_ERROR(Parse(bytes, request));
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(*request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return open(*catalog, *request);
+  return open(CatalogView(*catalog, *caller.models), *request);
 }
 
 // The same for a batch, which is read where it lies.
 template <typename Open>
-ProducerOr ProduceBatch(const LiveCatalog& live, const grpc::ByteBuffer& bytes, Open open) {
+ProducerOr ProduceBatch(const LiveCatalog& live, const Caller& caller,
+                        const grpc::ByteBuffer& bytes, Open open) {
   grpc::Slice slice;
   if (!bytes.DumpToSingleSlice(&slice).ok()) {
     return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
@@ -100,7 +106,7 @@ ProducerOr ProduceBatch(const LiveCatalog& live, const grpc::ByteBuffer& bytes, 
     if (!request) return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
   }
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return open(*catalog, *request);
+  return open(CatalogView(*catalog, *caller.models), *request);
 }
 
 // The options that all tensor requests share.
@@ -112,14 +118,14 @@ MessageDrafter::Options MessageOptions(const Request& request, uint32_t default_
 }
 
 template <typename Request>
-ProducerOr OpenSingle(const Catalog& catalog, const Request& request, uint32_t chunk_bytes) {
+ProducerOr OpenSingle(const CatalogView& catalog, const Request& request, uint32_t chunk_bytes) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
   return std::make_unique<TensorStream>(
       std::move(plan),
       TensorStream::Options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/false});
 }
 
-ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request,
+ProducerOr OpenBatch(const CatalogView& catalog, const BatchRequestView& request,
                      uint32_t chunk_bytes) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
   TensorStream::Options options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/true};
@@ -132,52 +138,57 @@ ProducerOr OpenBatch(const Catalog& catalog, const BatchRequestView& request,
 grpc::ServerUnaryReactor* TensorService::ListModels(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::ListModels, *request, response);
+  return Answer(context, *catalog_, *access_, &tensord::ListModels, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::ListTensors(Context* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::ListTensors, *request, response);
+  return Answer(context, *catalog_, *access_, &tensord::ListTensors, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::GetMetadata(Context* context,
                                                      const grpc::ByteBuffer* request,
                                                      grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::GetMetadata, *request, response);
+  return Answer(context, *catalog_, *access_, &tensord::GetMetadata, *request, response);
 }
 
 grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
-  return Answer(context, *catalog_, &tensord::PeekTensor, *request, response);
+  return Answer(context, *catalog_, *access_, &tensord::PeekTensor, *request, response);
 }
 
 template <typename Request, typename Open>
 TensorService::Stream* TensorService::Begin(Context* context, const grpc::ByteBuffer& request,
                                             Open open) {
-  return Begin(context, [&] { return Produce<Request>(*catalog_, request, open); });
+  return Begin(context, [&](const Caller& caller) {
+    return Produce<Request>(*catalog_, caller, request, open);
+  });
 }
 
 template <typename MakeProducer>
 TensorService::Stream* TensorService::Begin(Context* context, MakeProducer make_producer) {
+  const auto fail = [&](const absl::Status& status) {
+    return new ChunkStream(context, status, ActiveStreams::Token(), queue_, &turns_);
+  };
+  const absl::StatusOr<Caller> caller = access_->Authorize(*context);
+  if (!caller.ok()) return fail(caller.status());
   absl::StatusOr<ActiveStreams::Token> token =
       streams_.Begin(context->peer(), CancellerOf(*context));
-  if (!token.ok()) {
-    return new ChunkStream(context, token.status(), ActiveStreams::Token(), queue_, &turns_);
-  }
-  return new ChunkStream(context, make_producer(), *std::move(token), queue_, &turns_);
+  if (!token.ok()) return fail(token.status());
+  return new ChunkStream(context, make_producer(*caller), *std::move(token), queue_, &turns_);
 }
 
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const v1::GetTensorRequest& parsed) {
+  const auto open = [this](const CatalogView& catalog, const v1::GetTensorRequest& parsed) {
     return OpenSingle(catalog, parsed, chunk_bytes_);
   };
   return Begin<v1::GetTensorRequest>(context, *request, open);
 }
 
 TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog, const v1::GetSliceRequest& parsed) {
+  const auto open = [this](const CatalogView& catalog, const v1::GetSliceRequest& parsed) {
     return OpenSingle(catalog, parsed, chunk_bytes_);
   };
   return Begin<v1::GetSliceRequest>(context, *request, open);
@@ -185,16 +196,16 @@ TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::Byt
 
 TensorService::Stream* TensorService::GetTensors(Context* context,
                                                  const grpc::ByteBuffer* request) {
-  return Begin(context, [&] {
-    return ProduceBatch(*catalog_, *request,
-                        [this](const Catalog& catalog, const BatchRequestView& parsed) {
+  return Begin(context, [&](const Caller& caller) {
+    return ProduceBatch(*catalog_, caller, *request,
+                        [this](const CatalogView& catalog, const BatchRequestView& parsed) {
                           return OpenBatch(catalog, parsed, chunk_bytes_);
                         });
   });
 }
 
 TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::ByteBuffer* request) {
-  const auto open = [this](const Catalog& catalog,
+  const auto open = [this](const CatalogView& catalog,
                            const v1::ReadFileRequest& parsed) -> ProducerOr {
     const ChunkOptions options{ClampChunkBytes(parsed.chunk_bytes(), chunk_bytes_),
                                parsed.checksum()};

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "server/access.h"
 #include "server/active_streams.h"
 #include "server/stall_watch.h"
 #include "server/turn_queue.h"
@@ -49,12 +50,14 @@ class TensorService final
     size_t max_turns = 1;  // Messages that are put together at once.
   };
 
-  // `catalog` and `queue` must outlive the service.
-  TensorService(const LiveCatalog* catalog, WorkQueue* queue, const Options& options)
+  // `catalog`, `access` and `queue` must outlive the service.
+  TensorService(const LiveCatalog* catalog, const Access* access, WorkQueue* queue,
+                const Options& options)
       : streams_(options.streams),
         stall_watch_(&streams_, options.stall_timeout),
         turns_(options.buffers, options.max_turns),
         catalog_(catalog),
+        access_(access),
         queue_(queue),
         chunk_bytes_(options.chunk_bytes) {}
 
@@ -92,6 +95,7 @@ class TensorService final
   const StallWatch stall_watch_;
   TurnQueue turns_;
   const LiveCatalog* const catalog_;
+  const Access* const access_;
   WorkQueue* const queue_;
   const uint32_t chunk_bytes_;
 };

@@ -332,8 +332,17 @@ absl::string_view Catalog::model_id(size_t index) const {
   return state_->inventory.models[index].id;
 }
 
+bool Catalog::HasModel(absl::string_view id) const {
+  return state_->names.FindModel(id).has_value();
+}
+
 absl::StatusOr<std::shared_ptr<const Model>> Catalog::Find(absl::string_view name) const {
-  TENSORD_ASSIGN_OR_RETURN(const NameTarget target, state_->names.Find(name));
+  return Find(name, [](absl::string_view) { return true; });
+}
+
+absl::StatusOr<std::shared_ptr<const Model>> Catalog::Find(
+    absl::string_view name, absl::FunctionRef<bool(absl::string_view)> is_shown) const {
+  TENSORD_ASSIGN_OR_RETURN(const NameTarget target, state_->names.Find(name, is_shown));
   return state_->Get(target);
 }
 

@@ -70,11 +70,15 @@ class Catalog {
   // By canonical id, byte-wise. Loads the model's headers at first use if Load has not.
   std::shared_ptr<const Model> model(size_t index) const;
   absl::string_view model_id(size_t index) const;
+  bool HasModel(absl::string_view id) const;
 
   // By canonical id, alias, or a file's path with `.safetensors`. A canonical id always finds its
   // model, whatever else the name may mean. MODEL_NOT_FOUND names the closest ids; AMBIGUOUS_MODEL
   // the candidates.
   absl::StatusOr<std::shared_ptr<const Model>> Find(absl::string_view name) const;
+  // The same, with only such ids in errors for which `is_shown(id)`.
+  absl::StatusOr<std::shared_ptr<const Model>> Find(
+      absl::string_view name, absl::FunctionRef<bool(absl::string_view)> is_shown) const;
 
   // Files that belong to no model because they cannot be named or opened (not UTF-8, outside the
   // root, a FIFO).

@@ -264,7 +264,8 @@ const std::vector<SideFile>& Model::side_files() const {
   return side_files_.Get([this] { return FindSideFiles(); }).listed;
 }
 
-absl::StatusOr<std::shared_ptr<const ServedFile>> Model::MapFile(absl::string_view name) const {
+absl::StatusOr<std::shared_ptr<const ServedFile>> Model::MapFile(absl::string_view name,
+                                                                 IsShown is_shown) const {
   const auto by_name = [](const auto& file, absl::string_view n) { return file.name < n; };
   const auto own = std::lower_bound(files_.begin(), files_.end(), name, by_name);
   if (own != files_.end() && own->name == name) {
@@ -276,15 +277,19 @@ absl::StatusOr<std::shared_ptr<const ServedFile>> Model::MapFile(absl::string_vi
   }
   const SideFiles& side = side_files_.Get([this] { return FindSideFiles(); });
   const auto beside = std::lower_bound(side.listed.begin(), side.listed.end(), name, by_name);
-  if (beside == side.listed.end() || beside->name != name) return FileNotFound(name);
+  if (beside == side.listed.end() || beside->name != name || !is_shown(name)) {
+    return FileNotFound(name, is_shown);
+  }
   const auto index = static_cast<size_t>(beside - side.listed.begin());
   return MapAsIs(side.real_paths[index], name);
 }
 
-absl::Status Model::FileNotFound(absl::string_view name) const {
+absl::Status Model::FileNotFound(absl::string_view name, IsShown is_shown) const {
   std::vector<absl::string_view> names;
   for (const ModelFile& file : files_) names.push_back(file.name);
-  for (const SideFile& file : side_files()) names.push_back(file.name);
+  for (const SideFile& file : side_files()) {
+    if (is_shown(file.name)) names.push_back(file.name);
+  }
   std::sort(names.begin(), names.end());
   return MakeError(ErrorReason::kFileNotFound,
                    absl::StrCat("file ", Quote(name), " not in model ", Quote(id_),

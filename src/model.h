@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -85,8 +86,11 @@ class Model {
   absl::StatusOr<std::shared_ptr<const ServedFile>> Map(size_t file) const;
 
   // A model's own file or side file by its name in the listing, opened for reading its original
-  // bytes. FILE_NOT_FOUND names the closest ones.
-  absl::StatusOr<std::shared_ptr<const ServedFile>> MapFile(absl::string_view name) const;
+  // bytes. FILE_NOT_FOUND names the closest ones. A side file for which `is_shown(name)` is false
+  // counts as none.
+  using IsShown = absl::FunctionRef<bool(absl::string_view name)>;
+  absl::StatusOr<std::shared_ptr<const ServedFile>> MapFile(
+      absl::string_view name, IsShown is_shown = [](absl::string_view) { return true; }) const;
 
   // What the model occupies beyond its mappings, roughly.
   uint64_t memory_bytes() const;
@@ -152,7 +156,7 @@ class Model {
   SideFiles FindSideFiles() const;
   absl::Status NotServed(const Refusal& refusal) const;
   absl::Status NotFound(absl::string_view name) const;
-  absl::Status FileNotFound(absl::string_view name) const;
+  absl::Status FileNotFound(absl::string_view name, IsShown is_shown) const;
   std::shared_ptr<const ServedFile> FindMapping(size_t file) const;
   absl::StatusOr<std::shared_ptr<const ServedFile>> OpenAndMap(const std::string& real_path) const;
   absl::StatusOr<std::shared_ptr<const ServedFile>> MapAsIs(const std::string& real_path,

@@ -43,6 +43,17 @@ class TargetSet {
   std::vector<NameTarget> targets_;
 };
 
+// The ids that errors may name, in their order.
+template <typename Named>
+std::vector<absl::string_view> ShownIds(const std::vector<Named>& all,
+                                        NameTable::IsShown is_shown) {
+  std::vector<absl::string_view> ids;
+  for (const Named& named : all) {
+    if (is_shown(named.id)) ids.push_back(named.id);
+  }
+  return ids;
+}
+
 // Calls `visit(prefix, rest)` for each beginning of `name` that ends at a slash or at its end; rest
 // is "" or begins with the slash.
 template <typename Visit>
@@ -143,33 +154,36 @@ std::vector<NameTarget> NameTable::Meanings(absl::string_view name, size_t enoug
   return std::move(meanings).Take();
 }
 
-absl::StatusOr<NameTarget> NameTable::Find(absl::string_view name) const {
+absl::StatusOr<NameTarget> NameTable::Find(absl::string_view name, IsShown is_shown) const {
   const std::vector<NameTarget> meanings = Meanings(name, models_.size());
   if (meanings.size() == 1) return meanings[0];
-  if (meanings.empty()) return NotFound(name);
-  return Ambiguous(name, meanings);
+  if (meanings.empty()) return NotFound(name, is_shown);
+  return Ambiguous(name, meanings, is_shown);
 }
 
-absl::Status NameTable::NotFound(absl::string_view name) const {
-  if (models_.empty()) {
+absl::Status NameTable::NotFound(absl::string_view name, IsShown is_shown) const {
+  std::vector<absl::string_view> ids = ShownIds(models_, is_shown);
+  if (ids.empty()) {
     return MakeError(ErrorReason::kModelNotFound,
                      absl::StrCat("model ", Quote(name), " not found: the store has no models"));
   }
-  auto closest = ClosestNames(
-      name, models_.size(), [this](size_t index) { return absl::string_view(models_[index].id); });
+  const auto id_at = [&ids](size_t index) { return ids[index]; };
+  auto closest = ClosestNames(name, ids.size(), id_at);
   if (closest.empty()) {
-    closest = ClosestNames(name, directories_.size(), [this](size_t index) {
-      return absl::string_view(directories_[index].id);
-    });
+    ids = ShownIds(directories_, is_shown);
+    closest = ClosestNames(name, ids.size(), id_at);
   }
   return MakeError(ErrorReason::kModelNotFound,
                    absl::StrCat("model ", Quote(name), " not found", ShowClosest(closest)));
 }
 
-absl::Status NameTable::Ambiguous(absl::string_view name,
-                                  const std::vector<NameTarget>& meanings) const {
+absl::Status NameTable::Ambiguous(absl::string_view name, const std::vector<NameTarget>& meanings,
+                                  IsShown is_shown) const {
   std::vector<std::string> ids;
-  for (const NameTarget& target : meanings) ids.push_back(IdOf(target));
+  for (const NameTarget& target : meanings) {
+    ids.push_back(IdOf(target));
+    if (!is_shown(ids.back())) ids.pop_back();
+  }
   std::sort(ids.begin(), ids.end());
   const size_t num_more = ids.size() - std::min(ids.size(), kMaxCandidatesShown);
   ids.resize(ids.size() - num_more);

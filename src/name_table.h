@@ -52,9 +52,12 @@ class NameTable {
   NameTable(const std::vector<NamedDirectory>& directories, const std::vector<NamedModel>& models,
             std::vector<PrefixAlias> aliases);
 
+  // Whether errors may name a model or directory of this id.
+  using IsShown = absl::FunctionRef<bool(absl::string_view id)>;
+
   // A canonical id is never ambiguous. MODEL_NOT_FOUND names the closest ids; AMBIGUOUS_MODEL the
   // candidates, also as detail "candidates".
-  absl::StatusOr<NameTarget> Find(absl::string_view name) const;
+  absl::StatusOr<NameTarget> Find(absl::string_view name, IsShown is_shown) const;
 
   // The shortest name that finds model `index`; of equally short ones the first byte-wise.
   std::string ShortName(uint32_t index) const;
@@ -76,8 +79,9 @@ class NameTable {
   std::vector<NameTarget> Meanings(absl::string_view name, size_t enough) const;
   std::vector<NameTarget> ModelsOfDirectory(absl::string_view id, size_t enough) const;
   std::vector<std::string> SpellingsOf(absl::string_view directory_id) const;
-  absl::Status NotFound(absl::string_view name) const;
-  absl::Status Ambiguous(absl::string_view name, const std::vector<NameTarget>& meanings) const;
+  absl::Status NotFound(absl::string_view name, IsShown is_shown) const;
+  absl::Status Ambiguous(absl::string_view name, const std::vector<NameTarget>& meanings,
+                         IsShown is_shown) const;
 
   const std::vector<NamedDirectory>& directories_;
   const std::vector<NamedModel>& models_;

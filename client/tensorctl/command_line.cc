@@ -68,6 +68,18 @@ void AddGlobals(CLI::App& app, Words& words) {
       ->envname("TENSORD_ADDRESS")
       ->type_name("ADDRESS")
       ->capture_default_str();
+  const auto add_file = [&app](const char* name, std::string& path, const char* about,
+                               const char* variable) {
+    app.add_option(name, path, about)->envname(variable)->type_name("FILE");
+  };
+  add_file("--tls-ca", words.global.tls_ca,
+           "Speak TLS with a server whose certificate one of these has signed, PEM",
+           "TENSORD_TLS_CA");
+  add_file("--tls-cert", words.global.tls_cert, "Own certificate for servers that ask for one, PEM",
+           "TENSORD_TLS_CERT");
+  add_file("--tls-key", words.global.tls_key, "Its key, PEM", "TENSORD_TLS_KEY");
+  add_file("--token-file", words.global.token_file,
+           "File with the bearer token; sent over TLS and Unix sockets only", "TENSORD_TOKEN_FILE");
   app.add_flag("--json", words.global.json, "Exact answers for programs instead of tables");
   app.add_option("--timeout", words.timeout, "End the command after this time, e.g. 30s, 5m")
       ->type_name("DURATION");

@@ -16,35 +16,39 @@ constexpr absl::Duration kConnectTimeout = absl::Seconds(2);
 // A server that is restarted comes back within this.
 constexpr absl::Duration kRestartTimeout = absl::Seconds(30);
 
-ClientOptions WithTimeout(absl::Duration connect_timeout) {
+ClientOptions OptionsOf(const GlobalOptions& global, absl::Duration connect_timeout) {
   ClientOptions options;
   options.connect_timeout = connect_timeout;
+  options.tls_ca = global.tls_ca;
+  options.tls_cert = global.tls_cert;
+  options.tls_key = global.tls_key;
+  options.token_file = global.token_file;
   return options;
 }
 
 }  // namespace
 
 absl::StatusOr<Session> Session::Open(const GlobalOptions& options, const Console& console) {
-  auto client = Client::Connect(options.server, WithTimeout(kConnectTimeout));
+  auto client = Client::Connect(options.server, OptionsOf(options, kConnectTimeout));
   if (!client.ok()) {
     return UsageError(
         absl::StrCat("--server ", Quote(options.server), ": ", client.status().message()));
   }
   CallOptions call;
   if (options.timeout < absl::InfiniteDuration()) call.deadline = absl::Now() + options.timeout;
-  return Session(options.server, *std::move(client), console, std::move(call));
+  return Session(options, *std::move(client), console, std::move(call));
 }
 
 absl::StatusOr<Client> Session::ConnectPatiently() const {
-  return Client::Connect(server_, WithTimeout(kRestartTimeout));
+  return Client::Connect(options_.server, OptionsOf(options_, kRestartTimeout));
 }
 
 absl::StatusOr<Client> Session::ConnectAnew() const {
-  return Client::Connect(server_, WithTimeout(kConnectTimeout));
+  return Client::Connect(options_.server, OptionsOf(options_, kConnectTimeout));
 }
 
-Session::Session(std::string server, Client client, const Console& console, CallOptions call)
-    : server_(std::move(server)),
+Session::Session(GlobalOptions options, Client client, const Console& console, CallOptions call)
+    : options_(std::move(options)),
       client_(std::move(client)),
       console_(console),
       call_(std::move(call)) {}

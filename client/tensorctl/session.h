@@ -14,13 +14,17 @@ namespace tensord::ctl {
 struct GlobalOptions {
   std::string server = "127.0.0.1:50051";
   bool json = false;
+  std::string tls_ca;  // These are as in ClientOptions.
+  std::string tls_cert;
+  std::string tls_key;
+  std::string token_file;
   absl::Duration timeout = absl::InfiniteDuration();  // Of the whole command.
 };
 
 // A connection, and the end of the user's patience.
 class Session {
  public:
-  // Touches no network. A usage error for an address of unknown form.
+  // Touches no network. A usage error for what Client::Connect refuses.
   static absl::StatusOr<Session> Open(const GlobalOptions& options, const Console& console);
 
   const Client& client() const { return client_; }
@@ -36,9 +40,9 @@ class Session {
   absl::StatusOr<CallOptions> Pin(const std::string& model) const;
 
  private:
-  Session(std::string server, Client client, const Console& console, CallOptions call);
+  Session(GlobalOptions options, Client client, const Console& console, CallOptions call);
 
-  std::string server_;
+  GlobalOptions options_;
   Client client_;
   Console console_;
   CallOptions call_;

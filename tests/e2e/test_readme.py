@@ -1,6 +1,7 @@
 """README shows what was run: every command and program in it, in order, against the sample store."""
 import os
 import re
+import socket
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 import wire
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+TLS_ADDRESS = "localhost:50443"
 README = (wire.ROOT / "README.md").read_text()
 
 
@@ -27,6 +29,12 @@ def test_readme_has_blocks_to_run():
     assert len(BLOCKS) >= 6
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture(scope="module")
 def sample(module_server, bin_dir, tmp_path_factory):
     """A server over the sample store, and a directory and environment to run README's commands in."""
@@ -42,7 +50,7 @@ def sample(module_server, bin_dir, tmp_path_factory):
 @pytest.mark.parametrize("line, language, text", BLOCKS, ids=[f"line-{line}" for line, _, _ in BLOCKS])
 def test_readme_block_runs(sample, line, language, text):
     work, address, environment = sample
-    text = text.replace(DEFAULT_ADDRESS, address)
+    text = text.replace(DEFAULT_ADDRESS, address).replace(TLS_ADDRESS, f"localhost:{free_port()}")
     command = ["bash", "-euxo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
     result = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, f"README.md:{line}\n{result.stdout}\n{result.stderr}"

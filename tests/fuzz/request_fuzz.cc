@@ -39,7 +39,7 @@ void Expect(bool fact) {
 }
 
 template <typename Request, typename Response>
-void Call(absl::StatusOr<Response> (*function)(const Catalog&, const Request&),
+void Call(absl::StatusOr<Response> (*function)(const CatalogView&, const Request&),
           const std::string& bytes) {
   Request request;
   if (!request.ParseFromString(bytes)) return;

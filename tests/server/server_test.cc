@@ -203,6 +203,7 @@ TEST_F(ServerTest, ReflectionCanBeOffAndAutoIsOffForRemoteAddresses) {
   options.reflection = Reflection::kOff;
   EXPECT_FALSE(Reflects(TestServer(Store(), options).server().addresses()[0]));
   options = ListenAt({"127.0.0.1:0", "0.0.0.0:0"});
+  options.insecure_allow_remote = true;
   TestServer remote(Store(), options);
   EXPECT_FALSE(Reflects(remote.server().addresses()[0]));
   EXPECT_EQ(remote.server().remote_addresses().size(), 1);

@@ -53,6 +53,21 @@ struct ClientOptions {
   // So many attempts in a row may bring nothing beyond the one that failed; then the call does.
   int max_resumes_without_progress = 5;
 
+  // TLS on TCP addresses: a PEM file with the authorities of which one has signed the server's
+  // certificate. Empty: no TLS. Unix sockets have none whatever stands here.
+  std::string tls_ca;
+
+  // PEM files with this client's own certificate (chain) and key, for servers that ask for them.
+  // Both or neither, and with tls_ca only. Files of TLS are read when the client is made.
+  std::string tls_cert;
+  std::string tls_key;
+
+  // The bearer token that goes with every call, or a file that holds it, which is read again while
+  // the client lives. Not both. Travels over TLS and Unix sockets only: with any other address
+  // there is no client, but INVALID_ARGUMENT.
+  std::string token;
+  std::string token_file;
+
   // Connections to the server, from 1 to 64. Calls take turns on them, and reads of 64 MiB and more
   // are spread over all of them. One is fastest where client and server share few processors.
   size_t connections = 1;

@@ -1,0 +1,49 @@
+#include "client/channel_credentials.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "src/credential_file.h"
+#include "src/escape.h"
+#include "src/status_macros.h"
+
+namespace tensord {
+namespace {
+
+// gRPC itself would say of a file of another kind only that handshakes fail.
+absl::StatusOr<std::string> ReadPem(absl::string_view option, const std::string& path) {
+  TENSORD_ASSIGN_OR_RETURN(CredentialFile file, ReadCredentialFile(path));
+  if (absl::StrContains(file.bytes, "-----BEGIN ")) return std::move(file.bytes);
+  return absl::InvalidArgumentError(absl::StrCat(option, " ", Quote(path), " is no PEM file"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
+    absl::string_view address, absl::string_view target, const ClientOptions& options) {
+  if (absl::StartsWith(target, "unix:")) return grpc::InsecureChannelCredentials();
+  const bool has_token = !options.token.empty() || !options.token_file.empty();
+  if (options.tls_cert.empty() != options.tls_key.empty()) {
+    return absl::InvalidArgumentError("tls_cert and tls_key need each other");
+  }
+  if (options.tls_ca.empty()) {
+    if (!options.tls_cert.empty()) {
+      return absl::InvalidArgumentError("tls_cert needs tls_ca, which says whom to trust");
+    }
+    if (!has_token) return grpc::InsecureChannelCredentials();
+    return absl::InvalidArgumentError(absl::StrCat("a token would travel unencrypted to ",
+                                                   Quote(address),
+                                                   ": wanted is TLS (tls_ca) or a Unix socket"));
+  }
+  grpc::SslCredentialsOptions pem;
+  TENSORD_ASSIGN_OR_RETURN(pem.pem_root_certs, ReadPem("tls_ca", options.tls_ca));
+  if (!options.tls_cert.empty()) {
+    TENSORD_ASSIGN_OR_RETURN(pem.pem_cert_chain, ReadPem("tls_cert", options.tls_cert));
+    TENSORD_ASSIGN_OR_RETURN(pem.pem_private_key, ReadPem("tls_key", options.tls_key));
+  }
+  return grpc::SslCredentials(pem);
+}
+
+}  // namespace tensord

@@ -1,0 +1,57 @@
+"""Certificates for tests, made with the openssl command."""
+import subprocess
+from pathlib import Path
+
+SERVER_NAMES = "DNS:localhost,DNS:tensord.test,IP:127.0.0.1,IP:::1"
+
+
+def _openssl(*arguments):
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=60)
+
+
+class Authority:
+    """A certificate authority in a directory of its own; `ca` is its certificate."""
+
+    def __init__(self, directory, name="test authority"):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.ca, self._key, self._count = self.directory / "ca.crt", self.directory / "ca.key", 0
+        _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                 "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.ca)
+
+    def issue(self, name, alternative_names, certificate, key, days=1):
+        """Writes a new key and a certificate of it, PEM, with the subject CN=name,O=Test Lab."""
+        self._count += 1
+        request = self.directory / f"{self._count}.csr"
+        extensions = self.directory / f"{self._count}.ext"
+        extensions.write_text(f"subjectAltName={alternative_names}\n")
+        _openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                 "-subj", f"/CN={name}/O=Test Lab", "-keyout", key, "-out", request)
+        if days > 0:
+            _openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAcreateserial",
+                     "-extfile", extensions, "-days", str(days), "-out", certificate)
+        else:
+            self._issue_expired(request, extensions, certificate)
+        return certificate, key
+
+    def _issue_expired(self, request, extensions, certificate):
+        """`openssl x509` of Debian 12 makes none that has ended; `openssl ca` does."""
+        (self.directory / "index.txt").write_text("")
+        (self.directory / "serial").write_text(f"{0x1000 + self._count:x}\n")
+        config = self.directory / "ca.cnf"
+        config.write_text(f"[ca]\ndefault_ca=d\n[d]\ndir={self.directory}\ndatabase=$dir/index.txt\nserial=$dir/serial\n"
+                          f"new_certs_dir=$dir\ncertificate={self.ca}\nprivate_key={self._key}\ndefault_md=sha256\n"
+                          "policy=p\n[p]\ncommonName=supplied\norganizationName=optional\n")
+        _openssl("ca", "-batch", "-notext", "-config", config, "-in", request, "-extfile", extensions,
+                 "-startdate", "20200101000000Z", "-enddate", "20200102000000Z", "-out", certificate)
+
+    def server(self, directory, name="server"):
+        """(certificate, key) for a server on this machine."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        return self.issue(name, SERVER_NAMES, directory / "tls.crt", directory / "tls.key")
+
+    def client(self, name, alternative_names=None):
+        """(certificate, key) for a client."""
+        return self.issue(name, alternative_names or f"DNS:{name}", self.directory / f"{name}.crt",
+                          self.directory / f"{name}.key")

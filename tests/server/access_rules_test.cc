@@ -1,0 +1,120 @@
+#include "server/access_rules.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "src/sha256.h"
+
+namespace tensord {
+namespace {
+
+std::shared_ptr<const AccessRules> Parse(absl::string_view text) {
+  auto rules = AccessRules::Parse(text);
+  EXPECT_TRUE(rules.ok()) << rules.status();
+  return *rules;
+}
+
+TEST(AccessRules, TokenWithoutModelsMayReadAll) {
+  const auto rules = Parse("token-1\n");
+  ASSERT_NE(rules->FindToken("token-1"), nullptr);
+  EXPECT_TRUE(rules->FindToken("token-1")->models.is_everything());
+  for (const char* wrong : {"", "token-", "token-11", "Token-1", "token-2", "token-1 "}) {
+    EXPECT_EQ(rules->FindToken(wrong), nullptr) << wrong;
+  }
+}
+
+TEST(AccessRules, CommentsBlanksAndLineEndsSayNothing) {
+  const auto rules = Parse("# tokens\r\n\n  a-token\t models=x  models=y \r\n\n#b\nc");
+  EXPECT_EQ(rules->size(), 2u);
+  const AccessRules::Grant* const grant = rules->FindToken("a-token");
+  ASSERT_NE(grant, nullptr);
+  EXPECT_TRUE(grant->models.Allow("x/model"));
+  EXPECT_TRUE(grant->models.Allow("y"));
+  EXPECT_FALSE(grant->models.Allow("z"));
+  EXPECT_NE(rules->FindToken("c"), nullptr);
+}
+
+TEST(AccessRules, DigestStandsForItsToken) {
+  const std::string hex = absl::BytesToHexString(Sha256("a-token"));
+  const auto rules = Parse(absl::StrCat("sha256:", hex, " models=x"));
+  ASSERT_NE(rules->FindToken("a-token"), nullptr);
+  EXPECT_EQ(rules->FindToken(hex), nullptr);
+  EXPECT_FALSE(rules->FindToken("a-token")->models.is_everything());
+}
+
+TEST(AccessRules, IdentityNamesATokenByItsDigestOnly) {
+  const auto rules = Parse("a-token");
+  const std::string& identity = rules->FindToken("a-token")->identity;
+  EXPECT_EQ(identity,
+            absl::StrCat("token:", absl::BytesToHexString(Sha256("a-token")).substr(0, 8)));
+}
+
+TEST(AccessRules, CertificatesAreFoundByKindAndGlob) {
+  const auto rules = Parse(
+      "uri:spiffe://cluster/ns/*/sa/worker models=x\n"
+      "dns:worker.example\n"
+      "cn:worker models=z\n"
+      "subject:CN=worker,O=Test Lab models=y\n");
+  EXPECT_TRUE(rules->has_certificate_rules());
+  const auto find = [&](absl::string_view kind, absl::string_view value) {
+    return rules->FindCertificate({{"dns", "elsewhere"}, {kind, value}});
+  };
+  ASSERT_NE(find("uri", "spiffe://cluster/ns/a/sa/worker"), nullptr);
+  EXPECT_TRUE(find("uri", "spiffe://cluster/ns/a/sa/worker")->models.Allow("x"));
+  EXPECT_EQ(find("uri", "spiffe://cluster/ns/a/sa/worker2"), nullptr);
+  EXPECT_EQ(find("dns", "worker.example")->identity, "dns:worker.example");
+  EXPECT_EQ(find("cn", "worker.example"), nullptr) << "another kind";
+  ASSERT_NE(find("subject", "CN=worker,O=Test Lab"), nullptr);
+  EXPECT_TRUE(find("subject", "CN=worker,O=Test Lab")->models.Allow("y"));
+  EXPECT_EQ(rules->FindCertificate({}), nullptr);
+}
+
+TEST(AccessRules, FirstLineThatMatchesACertificateCounts) {
+  const auto rules = Parse("dns:*.example models=x\ndns:worker.example models=y\n");
+  EXPECT_TRUE(rules->FindCertificate({{"dns", "worker.example"}})->models.Allow("x"));
+}
+
+struct BadRow {
+  const char* name;
+  std::string text;
+  const char* message;
+};
+
+class BadRules : public testing::TestWithParam<BadRow> {};
+
+TEST_P(BadRules, AreRefusedByLineWithoutTheToken) {
+  const absl::Status status = AccessRules::Parse(GetParam().text).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_TRUE(absl::StrContains(status.message(), GetParam().message)) << status;
+  EXPECT_FALSE(absl::StrContains(status.message(), "a-token")) << status;
+}
+
+std::string ManyTokens() {
+  std::string text;
+  for (size_t i = 0; i <= kMaxAccessRules; ++i) absl::StrAppend(&text, "t", i, "\n");
+  return text;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    AccessRules, BadRules,
+    testing::Values(BadRow{"Empty", "", "no credential"},
+                    BadRow{"CommentsOnly", "# a-token\n", "no credential"},
+                    BadRow{"Repeated", "a-token\n\na-token models=x", "line 3: the token stands"},
+                    BadRow{"RepeatedName", "dns:x\ndns:x models=y", "line 2: the name stands"},
+                    BadRow{"TwoWords", "a-token b-token", "line 1: wanted is a token"},
+                    BadRow{"UnknownKind", "ok\ndsn:a-token", "line 2: wanted is a token"},
+                    BadRow{"NoValue", "dns:", "line 1: dns: wants a value"},
+                    BadRow{"ShortDigest", "sha256:00ff", "64 hexadecimal digits"},
+                    BadRow{"BadGlob", "a-token models={x", "line 1: pattern"},
+                    BadRow{"EmptyGlob", "a-token models=", "line 1: wanted are only models="},
+                    BadRow{"OtherOption", "a-token models=x user=y", "line 1: wanted are only"},
+                    BadRow{"TooLong", std::string(5000, 'x'), "line 1: wanted is a token"},
+                    BadRow{"TooMany", ManyTokens(), "more than 4096 lines"}),
+    [](const auto& row) { return row.param.name; });
+
+}  // namespace
+}  // namespace tensord
