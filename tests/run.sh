@@ -3,13 +3,17 @@
 #
 # usage: tests/run.sh [STAGE...]
 #   Stages, by default and in this order: release lint oracles e2e deploy asan clang tsan; and python, by name only
+#
+# Short forms run by default. The long ones, by environment:
+#   TENSORD_FUZZ_SECONDS=10  of each fuzz target    TENSORD_RELOADS=300, TENSORD_SWAPS=300  of a store under load
+#   TENSORD_FAULT_ROUNDS=20  of each kind of fault  TENSORD_LIVE_SECONDS=10, TENSORD_ADAPTERS=3000
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # A second checkout, wherever it lies, finds what the first has compiled.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 export CTEST_OUTPUT_ON_FAILURE=1 PYTHONDONTWRITEBYTECODE=1
 export TENSORD_BIN=$PWD/build/release/bin TENSORD_TESTS=$PWD/build/release/tests
-fuzz_seconds=${TENSORD_FUZZ_SECONDS:-20}
+fuzz_seconds=${TENSORD_FUZZ_SECONDS:-10}
 jobs=$(nproc)
 
 configure() { # PRESET [OPTION...]
