@@ -28,6 +28,8 @@ ENTRYPOINT ["/usr/local/bin/example_worker.sh"]
 
 FROM scratch
 COPY --from=build /out/ /
+# An unnamed volume that is mounted there gets this owner.
+COPY --from=build --chown=65532:65532 /out/run/tensord/ /run/tensord/
 ARG VERSION=0.1.0
 ARG REVISION=""
 LABEL org.opencontainers.image.title="tensord" \

@@ -15,7 +15,7 @@ test_packages=(
   "${build_packages[@]}"
   libgtest-dev libgmock-dev git ccache
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14
-  python3-venv
+  python3-venv python3-dev
   strace binutils                               # what tests/attacks sees of the server from outside
 )
 bench_packages=(

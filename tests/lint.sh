@@ -21,7 +21,8 @@ echo "-- clang-tidy"
 base=${1:-$(git rev-parse -q --verify HEAD~1 2>/dev/null || true)}
 if [ -n "$base" ]; then changed=$(git diff --name-only --diff-filter=d "$base" -- 'src/*.cc' 'proto/*.cc' 'server/*.cc' 'client/*.cc')
 else changed=$(sources | grep '\.cc$' | grep -v '^tests/' || true); fi
-changed=$(grep -v '^client/examples/' <<<"$changed" || true)
+# Neither is part of this build.
+changed=$(grep -vE '^client/(examples|python)/' <<<"$changed" || true)
 [ -z "$changed" ] || xargs -P "$(nproc)" -n 1 clang-tidy-14 --quiet -p build/release \
   --extra-arg=-Wno-unknown-warning-option <<<"$changed" 2>/dev/null
 echo "clang-tidy: $(wc -w <<<"$changed") files"

@@ -2,14 +2,18 @@
 # Installs what the tests need, builds, and runs all of them. Nothing is skipped: a missing tool is a failure.
 #
 # usage: tests/run.sh [STAGE...]
-#   Stages, all by default and in this order: release lint oracles e2e deploy asan clang tsan
+#   Stages, by default and in this order: release lint oracles e2e deploy asan clang tsan; and python, by name only
+#
+# Short forms run by default. The long ones, by environment:
+#   TENSORD_FUZZ_SECONDS=10  of each fuzz target    TENSORD_RELOADS=300, TENSORD_SWAPS=300  of a store under load
+#   TENSORD_FAULT_ROUNDS=20  of each kind of fault  TENSORD_LIVE_SECONDS=10, TENSORD_ADAPTERS=3000
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # A second checkout, wherever it lies, finds what the first has compiled.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 export CTEST_OUTPUT_ON_FAILURE=1 PYTHONDONTWRITEBYTECODE=1
 export TENSORD_BIN=$PWD/build/release/bin TENSORD_TESTS=$PWD/build/release/tests
-fuzz_seconds=${TENSORD_FUZZ_SECONDS:-20}
+fuzz_seconds=${TENSORD_FUZZ_SECONDS:-10}
 jobs=$(nproc)
 
 configure() { # PRESET [OPTION...]
@@ -38,6 +42,9 @@ stage_e2e() {
 
 # What is in deploy/, as far as it needs neither privileges nor containers.
 stage_deploy() { tests/deploy/run.sh --short; }
+
+# The Python package: its wheel, types and style, tests, examples and the reference's own tests.
+stage_python() { tests/python/run.sh; }
 
 # Address and undefined-behaviour sanitizers over every test of the tree.
 stage_asan() {

@@ -1,6 +1,7 @@
 """As much HTTP/2 as an attacker needs: frames and HPACK written by hand, over a raw socket."""
 import select
 import socket
+import ssl
 import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -9,6 +10,9 @@ END_STREAM, ACK, END_HEADERS, PADDED = 0x1, 0x1, 0x4, 0x8
 INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 4, 5
 CANCEL = 8
 MAX_FRAME_BYTES = 16384  # What every peer has to take.
+
+
+BROKEN = (ConnectionError, ssl.SSLError)  # What a socket raises when the other end has closed it.
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -76,7 +80,12 @@ def message(payload):
 
 
 def dial(address, timeout=10, receive_buffer=None):
-    """A socket connected to `host:port` or `unix:PATH`."""
+    """A socket connected to `host:port`, `tls:host:port` or `unix:PATH`."""
+    if address.startswith("tls:"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # An attacker does not care who it is.
+        context.set_alpn_protocols(["h2"])
+        return context.wrap_socket(dial(address.removeprefix("tls:"), timeout, receive_buffer))
     is_unix = address.startswith("unix:")
     sock = socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET)
     if receive_buffer is not None:
@@ -106,7 +115,7 @@ class Peer:
     def send(self, data):
         try:
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionError) as error:
+        except BROKEN as error:
             raise Closed from error
         self.bytes_sent += len(data)
 
@@ -121,7 +130,7 @@ class Peer:
                     return kind, flags, stream & 0x7FFFFFFF, payload
             try:
                 data = self.sock.recv(1 << 16)
-            except ConnectionError as error:
+            except BROKEN as error:
                 raise Closed from error
             if not data:
                 raise Closed
@@ -132,7 +141,7 @@ class Peer:
         while select.select([self.sock], [], [], 0)[0]:
             try:
                 data = self.sock.recv(1 << 20)
-            except ConnectionError as error:
+            except BROKEN as error:
                 raise Closed from error
             if not data:
                 raise Closed
@@ -145,7 +154,7 @@ class Peer:
                 pass
         except (TimeoutError, BlockingIOError):
             return False
-        except ConnectionError:
+        except BROKEN:
             pass
         return True
 

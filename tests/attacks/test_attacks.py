@@ -2,6 +2,7 @@
 
 The figures that hang on time are in the table that run.sh prints."""
 import json
+import subprocess
 import threading
 import time
 from datetime import datetime, timedelta
@@ -85,3 +86,28 @@ def test_each_reason_is_logged_once_a_second_at_most(server, tmp_path):
     assert (lines[0]["reason"], lines[0]["suppressed"]) == ("cancels", 0)
     seconds = [datetime.fromisoformat(line["ts"].replace("Z", "+00:00")) for line in lines]
     assert all(later - earlier >= timedelta(seconds=0.99) for earlier, later in zip(seconds, seconds[1:]))
+
+
+WITHIN_TLS = ["continuation_flood", "hpack_string", "rapid_reset", "stream_flood", "ping_flood", "settings_flood"]
+
+
+@pytest.fixture(scope="module")
+def tls_flags(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("tls")
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key),
+                    "-out", str(certificate)], check=True, capture_output=True)
+    return ["--tls-cert", str(certificate), "--tls-key", str(key)]
+
+
+@pytest.mark.parametrize("name", WITHIN_TLS)
+def test_an_attack_within_tls_is_cut_too(server, tmp_path, tls_flags, name):
+    running = server(make_store(tmp_path / "store"), *tls_flags)
+    address = f"tls:{running.address}"
+    assert answers(address)
+    with Observation(running.pid) as seen:
+        result = vectors.ALL[name](address, time.monotonic() + PATIENCE_SECONDS)
+    assert result.closed_after is not None, str(result)
+    assert seen.growth_bytes <= DEFAULT_GROWTH, f"{seen.growth_bytes / MIB:.0f} MiB, {result}"
+    assert answers(address)

@@ -3,7 +3,7 @@ import re
 import time
 from pathlib import Path
 
-SETTLE_SECONDS = 20  # Far above what freeing takes, so that only a leak meets it.
+SETTLE_SECONDS = 60  # Far above what freeing takes, so that only a leak meets it.
 
 
 def anon_bytes(pid):

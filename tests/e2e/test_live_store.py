@@ -20,8 +20,8 @@ from wire import collect, list_all_models, pb, rpc
 from words import Model, Truth
 
 SECONDS = float(os.environ.get("TENSORD_LIVE_SECONDS", "10"))  # Of replacing under load; OPERATIONS' promise is for 60.
-RELOADS = int(os.environ.get("TENSORD_RELOADS", "1000"))
-SWAPS = 1000
+RELOADS = int(os.environ.get("TENSORD_RELOADS", "300"))  # The promise is for 1,000.
+SWAPS = int(os.environ.get("TENSORD_SWAPS", "300"))  # The promise is for 1,000.
 ADAPTERS = int(os.environ.get("TENSORD_ADAPTERS", "3000"))  # The promise is for 50,000.
 SHARDS = 1433
 ONLY_INOTIFY = ("--rescan-interval", "0")
@@ -267,7 +267,7 @@ def test_a_problem_is_logged_once_while_it_lasts(server, store, connect):
     assert "changed=1" in running.log or '"changed":1' in running.log
 
 
-def test_a_thousand_reloads_under_load_leak_nothing(server, store, connect):
+def test_reloads_under_load_leak_nothing(server, store, connect):
     """P30: SIGHUP after each change, while clients stream."""
     models = [Model(store, name, {"t": (64, 1024), **SMALL}).replace() for name in "abcd"]
     truth, running, over = Truth(models), server(store, *ONLY_INOTIFY), threading.Event()

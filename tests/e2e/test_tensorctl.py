@@ -15,6 +15,8 @@ import safetensors
 from safetensors.numpy import load_file, save_file
 
 import stores
+from byte_proxy import ByteProxy, Treatment
+from processes import wait_until
 
 NUMPY = {
     "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "I16": np.int16, "U16": np.uint16, "F16": np.float16, "I32": np.int32,
@@ -477,14 +479,10 @@ def test_a_reader_that_goes_away_ends_the_command(tool):
 
 
 def test_ctrl_c_leaves_no_file_under_its_name(tool, tmp_path):
-    for _ in range(5):
+    with ByteProxy(tool.address, lambda: Treatment("stall", 5 << 20)) as proxy:  # The command cannot end before the signal.
         process = subprocess.Popen([tool.program, "get", "large", "t[:, ::-1]", "-o", tmp_path / "t.bin"],
-                                   stdout=subprocess.PIPE, env={**os.environ, "TENSORD_ADDRESS": tool.address})
-        while process.poll() is None and not (tmp_path / "t.bin.partial").exists():
-            pass
+                                   stdout=subprocess.PIPE, env={**os.environ, "TENSORD_ADDRESS": proxy.address})
+        wait_until(lambda: (tmp_path / "t.bin.partial").exists(), "the command writes")
         process.send_signal(signal.SIGINT)
-        if process.wait(30) == -signal.SIGINT:
-            assert not (tmp_path / "t.bin").exists()
-            return
-        (tmp_path / "t.bin").unlink()  # It was faster than the signal.
-    pytest.fail("the command was always faster than the signal")
+        assert process.wait(30) == -signal.SIGINT
+    assert not (tmp_path / "t.bin").exists()

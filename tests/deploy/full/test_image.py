@@ -74,6 +74,10 @@ def large_store(tmp_path_factory):
                 digest.update(data)
                 file.write(data)
             digests[f"t{i}"] = digest.hexdigest()
+        # Out of the page cache: the container shall bring in, and be charged for, every byte.
+        file.flush()
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     return directory, digests
 
 

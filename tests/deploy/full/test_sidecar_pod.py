@@ -1,6 +1,6 @@
 """The sidecar overlay as podman plays it: what deploy/kubernetes/smoke.sh does on a cluster, without one.
 
-podman 4.3 knows no init container that goes on, no probes over HTTP and no ConfigMap by reference, so the pod is played with tensord
+podman 4.3 knows no init container that goes on, no probes over HTTP, no ports without a network and no ConfigMap by reference, so the pod is played with tensord
 among the usual containers and its settings written out; all else is as kustomize renders it.
 """
 import hashlib
@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from commands import DEPLOY
-from containers import IMAGE, WORKER_IMAGE, must, podman, wait_for
+from containers import DIR, IMAGE, WORKER_IMAGE, must, podman, wait_for
 from manifests import KUBERNETES, pod_template, render, workloads
 
 POD = "tensord-sidecar-test"
@@ -29,7 +29,7 @@ def playable(store):
     settings = next(o["data"] for o in objects if o["kind"] == "ConfigMap")
     spec = pod_template(workloads(objects)["Deployment/worker"])["spec"]
     [tensord] = spec.pop("initContainers")
-    for name in ("restartPolicy", "envFrom", "startupProbe", "livenessProbe", "readinessProbe"):
+    for name in ("restartPolicy", "envFrom", "ports", "startupProbe", "livenessProbe", "readinessProbe"):
         del tensord[name]
     tensord["env"] += [{"name": name, "value": value} for name, value in settings.items()]
     tensord["image"], spec["containers"][0]["image"] = IMAGE, WORKER_IMAGE
@@ -57,10 +57,13 @@ def pod(tmp_path_factory):
     environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
     must(podman("kube", "play", "--network", "none", manifest, env=environment))
     try:
+        # podman does not know fsGroup, by which the kubelet gives the emptyDir to tensord. Its first start may have failed by then.
+        os.chown(DIR / "store" / "volumes" / "socket" / "_data", 65532, 65532)
         wait_for("answer", lambda: in_worker(SLICE).stdout == EXPECTED)
         yield POD
     finally:
         podman("kube", "down", manifest)
+        podman("volume", "rm", "-f", "socket")  # podman makes a volume of the emptyDir, and keeps it.
 
 
 def in_worker(script):

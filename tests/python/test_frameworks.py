@@ -1,0 +1,58 @@
+"""torch, jax and the others, where they are installed; TENSORD_PYTHON_TORCH=1 installs torch and jax."""
+
+import numpy as np
+import pytest
+
+import tensord
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch", reason="needs torch: TENSORD_PYTHON_TORCH=1")
+
+
+def test_torch_tensors_have_the_values_and_memory_of_their_own(torch, url, tensors):
+    from tensord.torch import load_file
+
+    for state in (load_file(url), tensord.load_file(url, framework="pt")):
+        assert state.keys() == tensors.keys()
+        for name, want in tensors.items():
+            assert torch.equal(state[name], torch.from_numpy(want.copy())), name
+        state["wte.weight"].zero_()
+    with tensord.safe_open(url, framework="pt", device="cpu") as f:
+        part = f.get_slice("wte.weight")[1:5, ::2]
+        assert torch.equal(part, torch.from_numpy(tensors["wte.weight"][1:5, ::2].copy()))
+
+
+def test_torch_reads_into_its_own_memory(torch, url, tensors):
+    dense, wide = torch.zeros(96, 64), torch.full((96, 80), -1.0)
+    with tensord.Client(url) as client:
+        client.read_many([tensord.Read("wte.weight", out=dense), tensord.Read("wte.weight", out=wide[:, 8:72])])
+        with pytest.raises(ValueError, match="dtype"):
+            client.read_many({"wte.weight": torch.zeros(96, 64, dtype=torch.bfloat16)})
+    want = torch.from_numpy(tensors["wte.weight"])
+    assert torch.equal(dense, want) and torch.equal(wide[:, 8:72], want) and (wide[:, :8] == -1).all()
+
+
+def test_torch_dtypes_are_the_reference_s(torch, module_server, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    names = ["bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "uint16",
+             "uint64", "complex64", "bool", "float4_e2m1fn_x2"]
+    data = torch.arange(64, dtype=torch.uint8).reshape(4, 16)
+    data = {name: (data % 2 if name == "bool" else data).view(getattr(torch, name)).clone()
+            for name in names if hasattr(torch, name)}
+    save_file(data, tmp_path / "m.safetensors")
+    want = load_file(tmp_path / "m.safetensors")
+    got = tensord.load_file(f"tensord://{module_server(tmp_path).address}/m", framework="pt")
+    for name in data:
+        assert got[name].dtype == want[name].dtype and got[name].shape == want[name].shape, name
+        assert torch.equal(got[name].view(torch.uint8), want[name].view(torch.uint8)), name
+
+
+@pytest.mark.parametrize("framework, module", [("jax", "jax"), ("tf", "tensorflow"), ("mlx", "mlx"), ("paddle", "paddle")])
+def test_other_frameworks_get_the_same_values(url, tensors, framework, module):
+    pytest.importorskip(module, reason=f"needs {module}")
+    with tensord.safe_open(url, framework=framework) as f:
+        np.testing.assert_array_equal(np.asarray(f.get_tensor("wte.weight")), tensors["wte.weight"])
+        np.testing.assert_array_equal(np.asarray(f.get_slice("h.2.w")[1:, ..., 0]), tensors["h.2.w"][1:, ..., 0])
