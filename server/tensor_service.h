@@ -13,6 +13,7 @@
 #include "server/access.h"
 #include "server/active_streams.h"
 #include "server/call_context.h"
+#include "server/catalog_view.h"
 #include "server/chunk_stream.h"
 #include "server/file_faults.h"
 #include "server/io_pool.h"

@@ -27,7 +27,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr uint64_t kRows = 4096;
+constexpr uint64_t kRows = 1024;
 constexpr uint64_t kColumns = 4096;
 constexpr uint64_t kTensorBytes = kRows * kColumns;
 
