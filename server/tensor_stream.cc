@@ -196,13 +196,17 @@ bool TensorStream::Prepare(const MessageDraft& draft) {
   size_t i = 0;
   while (i < draft.parts.size()) {
     const size_t file = FileOf(draft.parts[i]);
+    bool wants_mapped = false;
     ranges_.clear();
     for (; i < draft.parts.size() && FileOf(draft.parts[i]) == file; ++i) {
-      if (draft.parts[i].size_bytes > 0) ranges_.push_back(Hull(draft.parts[i]));
+      if (draft.parts[i].size_bytes == 0) continue;
+      ranges_.push_back(Hull(draft.parts[i]));
+      wants_mapped |= draft.parts[i].is_mapped;
     }
     if (ranges_.empty()) continue;
-    const bool was_mapped = files_.is_mapped(file);
-    if (!files_.Prepare(file, ranges_) || files_.is_mapped(file) != was_mapped) return false;
+    if (!files_.Prepare(file, ranges_)) return false;
+    // Drafted before the file was opened, by this stream or, already, by another: draft anew.
+    if (wants_mapped && !files_.is_mapped(file)) return false;
   }
   return true;
 }
