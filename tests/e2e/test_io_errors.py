@@ -43,9 +43,10 @@ def read_all(address, models, truth):
 
 
 # Which call fails in which mode, with what it may well fail in life. open: openat2 too.
+PREAD = ("--read-mode", "pread")
 NTH = [("open", errno.EMFILE, ()), ("fstat", errno.ESTALE, ()), ("mmap", errno.ENOMEM, ()), ("mmap", errno.ENODEV, ()),
-       ("pread", errno.EIO, ()), ("pread", 0, ()), ("accept4", errno.EMFILE, ()),
-       ("accept4", errno.ECONNABORTED, ())]
+       ("pread", errno.EIO, ()), ("pread", 0, ()), ("pread", errno.EIO, PREAD), ("pread", 0, PREAD),
+       ("accept4", errno.EMFILE, ()), ("accept4", errno.ECONNABORTED, ())]
 
 
 @pytest.mark.parametrize("call,error,flags", NTH,

@@ -40,7 +40,8 @@ def stalled(address, count, columns, **fields):
 
 # kind -> columns, fields of the request, memory of the budget that it may take, flags of the server
 STALLED = {"mapped": (None, {}, 0, ()), "checksum": (None, {"checksum": True}, BUFFER_MEMORY, ()),
-           "gathered": (slice(1, 1000, 2), {}, BUFFER_MEMORY, ()), "small chunks": (None, {"chunk_bytes": 64 << 10}, 0, ())}
+           "gathered": (slice(1, 1000, 2), {}, BUFFER_MEMORY, ()), "small chunks": (None, {"chunk_bytes": 64 << 10}, 0, ()),
+           "pread": (None, {}, BUFFER_MEMORY, ("--read-mode", "pread"))}
 
 
 @pytest.mark.parametrize("kind", STALLED)
