@@ -14,7 +14,7 @@ from conftest import ROOT
 HERE = Path(__file__).parent / "reference"
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 FILES = ["test_simple.py", "test_threadable.py", "test_pread_backend.py", "test_pt_comparison.py", "test_pt_model.py"]
-if importlib.util.find_spec("jax") is not None:
+if importlib.util.find_spec("flax") is not None:
     FILES.append("test_flax_comparison.py")
 
 # Each with why it is meant to be so.
