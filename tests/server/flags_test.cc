@@ -172,7 +172,9 @@ class ConfigFlags : public testing::Test {
     const auto parsed = Parse(arguments);
     const std::string printed = testing::internal::GetCapturedStderr();
     EXPECT_TRUE(std::holds_alternative<ExitNow>(parsed));
-    if (const auto* exit = std::get_if<ExitNow>(&parsed)) EXPECT_EQ(exit->code, kExitUsage);
+    if (const auto* exit = std::get_if<ExitNow>(&parsed)) {
+      EXPECT_EQ(exit->code, kExitUsage);
+    }
     return printed;
   }
 
