@@ -204,9 +204,10 @@ bool TensorStream::Prepare(const MessageDraft& draft) {
       wants_mapped |= draft.parts[i].is_mapped;
     }
     if (ranges_.empty()) continue;
+    const bool was_mapped = files_.is_mapped(file);
     if (!files_.Prepare(file, ranges_)) return false;
-    // Drafted before the file was opened, by this stream or, already, by another: draft anew.
-    if (wants_mapped && !files_.is_mapped(file)) return false;
+    // Drafted before the file was opened, by this call or, after the draft, by Plan: draft anew.
+    if ((wants_mapped || was_mapped) && !files_.is_mapped(file)) return false;
   }
   return true;
 }
