@@ -7,11 +7,10 @@
 namespace tensord {
 
 void AppendCredentialMetrics(const Credentials& credentials, MetricText& text) {
-  const std::optional<absl::Time> end = credentials.certificate_not_after();
-  if (end) {
-    text.Gauge("tensord_tls_certificate_not_after_timestamp_seconds",
-               "When the certificate that new connections get expires.",
-               static_cast<double>(absl::ToUnixSeconds(*end)));
+  text.Family("tensord_tls_certificate_not_after_timestamp_seconds", "gauge",
+              "When the certificate that new connections get expires; none without TLS.");
+  if (const std::optional<absl::Time> end = credentials.certificate_not_after()) {
+    text.Sample({}, static_cast<double>(absl::ToUnixSeconds(*end)));
   }
   text.Family("tensord_tls_reload_total", "counter",
               "Certificates and tokens that were read again, having changed.");

@@ -164,7 +164,7 @@ grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
   const auto parsed = std::make_shared<v1::PeekTensorRequest>();
   std::optional<CatalogView> view;
   const auto place = [&]() -> absl::StatusOr<FilePlace> {
-    TENSORD_ASSIGN_OR_RETURN(const Caller caller, Identify(*call));
+    TENSORD_ASSIGN_OR_RETURN(const Caller caller, AdmitUnary(*call));
     TENSORD_RETURN_IF_ERROR(Parse(*request, parsed.get()));
     Describe(*parsed, call->record());
     TENSORD_ASSIGN_OR_RETURN(auto catalog, Current(*catalog_));
@@ -189,7 +189,8 @@ grpc::ServerUnaryReactor* TensorService::Answer(
     const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
   CallContext call(method, context, observer_);
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  Reply(Ask(*catalog_, Identify(call), request, function, call.record()), call, response, reactor);
+  Reply(Ask(*catalog_, AdmitUnary(call), request, function, call.record()), call, response,
+        reactor);
   return reactor;
 }
 
@@ -204,6 +205,12 @@ TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
 absl::StatusOr<Caller> TensorService::Identify(CallContext& call) const {
   absl::StatusOr<Caller> caller = access_->Authorize(*call.grpc());
   if (caller.ok()) call.record().identity = caller->identity;
+  return caller;
+}
+
+absl::StatusOr<Caller> TensorService::AdmitUnary(CallContext& call) const {
+  TENSORD_ASSIGN_OR_RETURN(Caller caller, Identify(call));
+  TENSORD_RETURN_IF_ERROR(streams_.CheckNotDraining());
   return caller;
 }
 

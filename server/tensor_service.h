@@ -96,6 +96,8 @@ class TensorService final
 
   // What every call begins with: who asks, which the call's record is told of.
   absl::StatusOr<Caller> Identify(CallContext& call) const;
+  // The same for a unary call; DRAINING once Drain has been called.
+  absl::StatusOr<Caller> AdmitUnary(CallContext& call) const;
 
   // Answers a unary call with what `function` makes of its request.
   template <typename Request, typename Response>
