@@ -15,8 +15,6 @@ struct FilePlace {
   friend bool operator==(const FilePlace&, const FilePlace&) = default;
 };
 
-inline FilePlace PlaceOf(const FileIdentity& identity) {
-  return {identity.device, identity.inode};
-}
+inline FilePlace PlaceOf(const FileIdentity& identity) { return {identity.device, identity.inode}; }
 
 }  // namespace tensord

@@ -34,6 +34,11 @@ const Catalog& Store() {
   return *catalog;
 }
 
+absl::StatusOr<v1::PeekTensorResponse> Peek(const CatalogView& catalog,
+                                            const v1::PeekTensorRequest& request) {
+  return PeekTensor(catalog, request);
+}
+
 void Expect(bool fact) {
   if (!fact) std::abort();
 }
@@ -78,7 +83,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       tensord::Call(tensord::GetMetadata, bytes);
       break;
     case 3:
-      tensord::Call(tensord::PeekTensor, bytes);
+      tensord::Call(tensord::Peek, bytes);
       break;
     case 4:
       tensord::Check<tensord::v1::GetSliceRequest>(bytes);

@@ -26,7 +26,8 @@ struct ReadReport {
   std::vector<ReadFailure> failures;  // In order of request. Empty: everything was read.
 };
 
-// What has arrived so far; never decreases, unless the read begins anew with another version. Bytes count as read only when the call has returned.
+// What has arrived so far; never decreases, unless the read begins anew with another version. Bytes
+// count as read only when the call has returned.
 struct ReadProgress {
   uint64_t bytes = 0;
   size_t requests = 0;      // Complete ones; one read in parts counts with its last part.
