@@ -75,8 +75,9 @@ class ByteProxy:
                 if treatment and treatment.delay:
                     time.sleep(treatment.delay)
                 if treatment and treatment.after is not None and passed + len(data) > treatment.after:
-                    sink.sendall(data[:treatment.after - passed])
-                    self._mistreat(treatment.kind, source, sink)
+                    cut = treatment.after - passed
+                    sink.sendall(data[:cut])
+                    self._mistreat(treatment.kind, source, sink, data[cut:])
                     return
                 passed += len(data)
                 sink.sendall(data)
@@ -88,7 +89,7 @@ class ByteProxy:
             _reset(source)
             _reset(sink)
 
-    def _mistreat(self, kind, server, client):
+    def _mistreat(self, kind, server, client, rest):
         if kind == "stall":
             return  # Nobody reads any more; `close` ends it.
         if kind == "half-close":
@@ -96,6 +97,7 @@ class ByteProxy:
             return
         if kind == "half-close back":
             server.shutdown(socket.SHUT_WR)
+            client.sendall(rest)  # The server's bytes go on without a gap.
             while data := server.recv(PIECE_BYTES):
                 client.sendall(data)
             client.shutdown(socket.SHUT_WR)
