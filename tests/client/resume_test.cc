@@ -282,6 +282,7 @@ TEST_F(ResumeTest, WithoutRetriesACutIsTheEnd) {
   const absl::Status status = Connect(options).GetTensor("m", "big", Into(report_)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_EQ(report_.num_retries, 0);  // The channel may connect again all the same.
+  EXPECT_LT(report_.bytes_received, kBigBytes);
 }
 
 TEST_F(ResumeTest, EndlessCutsWithoutProgressEnd) {

@@ -190,16 +190,21 @@ def test_a_swapped_directory_is_one_switch(server, store, connect):
             seen |= sizes
         return seen
 
-    lookers = [Background(look) for _ in range(2)]
+    lookers, stub = [Background(look) for _ in range(2)], connect(running)
+
+    def served():
+        return {model.num_parameters for model in list_all_models(stub)}
+
     for number in range(2, SWAPS + 2):
         write_set(number)
         shutil.rmtree(store / f"..set{number - 1}")
         counts["a swapped directory"] += 1
-    stub = connect(running)
-    wait_until(lambda: {model.num_parameters for model in list_all_models(stub)} == {SWAPS + 1}, "the last set is served")
+        if number % (SWAPS // 10) == 0:
+            wait_until(lambda: served() == {number}, "a set is served")
+    wait_until(lambda: served() == {SWAPS + 1}, "the last set is served")
     over.set()
     seen = set().union(*(looker.join() for looker in lookers))
-    assert len(seen) > 1, "several sets were seen"
+    assert len(seen) > 3, "several sets were seen"
 
 
 def test_a_hub_cache_gains_a_revision_and_loses_blobs(server, store, connect):
@@ -260,11 +265,11 @@ def test_a_problem_is_logged_once_while_it_lasts(server, store, connect):
     truth, running = Truth([model]), server(store, "--rescan-interval", "100ms")
     stub = connect(running)
     for _ in range(5):
+        time.sleep(1.1)  # Of like lines the log has one a second.
         model.replace()
         wait_for_generation(stub, truth, model)
     assert running.log.count("cannot serve") == 1, running.log
-    # Of like lines there is one a second; the next one says how many were left out.
-    assert running.log.count("reloaded") >= 1
+    assert running.log.count("reloaded") >= 5
     assert "changed=1" in running.log or '"changed":1' in running.log
 
 
