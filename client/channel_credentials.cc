@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "src/credential_file.h"
 #include "src/escape.h"
+#include "src/openssl_exit.h"
 #include "src/status_macros.h"
 
 namespace tensord {
@@ -37,6 +38,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials
                                                    Quote(address),
                                                    ": wanted is TLS (tls_ca) or a Unix socket"));
   }
+  KeepOpenSslAtExit();
   grpc::SslCredentialsOptions pem;
   TENSORD_ASSIGN_OR_RETURN(pem.pem_root_certs, ReadPem("tls_ca", options.tls_ca));
   if (!options.tls_cert.empty()) {

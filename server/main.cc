@@ -46,6 +46,7 @@
 #include "src/catalog.h"
 #include "src/file_system.h"
 #include "src/live_catalog.h"
+#include "src/openssl_exit.h"
 #include "src/reloader.h"
 #include "src/status_macros.h"
 
@@ -305,6 +306,7 @@ int Serve(const Flags& flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& 
 
 int Main(int argc, const char* const* argv) {
   TuneMalloc();
+  KeepOpenSslAtExit();
   signal(SIGPIPE, SIG_IGN);
   std::variant<Flags, ExitNow> parsed = ParseFlags(argc, argv, isatty(STDERR_FILENO) != 0);
   if (const auto* exit_now = std::get_if<ExitNow>(&parsed)) return exit_now->code;

@@ -17,6 +17,7 @@
 #include "client/tensorctl/console.h"
 #include "client/tensorctl/exit_code.h"
 #include "client/tensorctl/session.h"
+#include "src/openssl_exit.h"
 #include "src/status_macros.h"
 
 namespace tensord::ctl {
@@ -76,6 +77,7 @@ bool IsProbe(int argc, const char* const* argv) {
 }
 
 ExitCode Main(int argc, const char* const* argv) {
+  KeepOpenSslAtExit();
   FillClosedStreams();
   std::signal(SIGPIPE, SIG_DFL);  // Some parents leave it ignored.
   const auto line = ParseCommandLine(argc, argv);
