@@ -2,7 +2,7 @@
 # Installs what the tests need, builds, and runs all of them. Nothing is skipped: a missing tool is a failure.
 #
 # usage: tests/run.sh [STAGE...]
-#   Stages, by default and in this order: release lint oracles e2e deploy asan clang tsan; and python, by name only
+#   Stages, by default and in this order: release lint oracles e2e deploy python asan clang tsan
 #
 # Short forms run by default. The long ones, by environment:
 #   TENSORD_FUZZ_SECONDS=10  of each fuzz target    TENSORD_RELOADS=300, TENSORD_SWAPS=300  of a store under load
@@ -82,7 +82,7 @@ deploy/install_packages.sh test
 mkdir -p build
 tests/tools.sh
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(release lint oracles e2e deploy asan clang tsan)
+[ ${#stages[@]} -gt 0 ] || stages=(release lint oracles e2e deploy python asan clang tsan)
 for stage in "${stages[@]}"; do
   declare -F "stage_$stage" >/dev/null || { echo "error: no stage called $stage" >&2; exit 2; }
   printf '\n== %s\n' "$stage"

@@ -26,10 +26,11 @@ echo "-- ruff and mypy"
 
 echo "-- wheel"
 # The library's objects come out of the compiler cache: flags and directory depth are those of the release build.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 rm -rf "$wheels"
 CC=/usr/bin/cc CXX=/usr/bin/c++ CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-ccache} \
   "$venv/bin/pip" wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w "$wheels" client/python \
-  -C "build-dir=$PWD/build/python-$tag" -C cmake.define.TENSORD_WERROR=ON
+  --config-settings "build-dir=$PWD/build/python-$tag" --config-settings cmake.define.TENSORD_WERROR=ON
 wheel=$(echo "$wheels"/tensord-*.whl)
 echo "$(basename "$wheel"): $(stat -c %s "$wheel") bytes"
 "$venv/bin/pip" install -q --disable-pip-version-check --force-reinstall --no-deps "$wheel"

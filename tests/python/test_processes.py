@@ -1,6 +1,5 @@
 """Forks, threads, signals, and other copies of gRPC in the same process."""
 
-import itertools
 import re
 import subprocess
 import sys
@@ -143,7 +142,7 @@ print(len(os.listdir("/proc/self/task")), "numpy" in __import__("sys").modules)
 
 
 def test_other_copies_of_grpc_work_in_the_same_process(run_program, url):
-    """In every order of imports, each used before and after the others."""
+    """Imported first, in between and last; each used before and after the others."""
     program = """
 import importlib, itertools, sys
 url, order = sys.argv[1], sys.argv[2].split(",")
@@ -172,8 +171,8 @@ with Echo("grpc://127.0.0.1:0") as server:
         use()
 print("all")
 """
-    for order in itertools.permutations(["grpc", "pyarrow.flight", "tensord"]):
-        assert "all" in run_program(program, url, ",".join(order))
+    for order in ("tensord,grpc,pyarrow.flight", "grpc,pyarrow.flight,tensord", "pyarrow.flight,tensord,grpc"):
+        assert "all" in run_program(program, url, order)
 
 
 def test_the_module_shows_nothing_but_its_entry():

@@ -17,6 +17,7 @@ import unittest
 from pathlib import Path
 
 PUBLISH_SECONDS = 30  # Far above what a server needs to see a file.
+LONG_AGO = 1_000_000_000  # A file that is seconds old, the server looks at twice.
 
 
 class _Missing(type):
@@ -61,6 +62,7 @@ def publish(path):
         return f"tensord://{ADDRESS}/{path}"
     name = f"n{next(_numbers)}-{os.getpid()}"
     shutil.copyfile(path, STORE / f"{name}.tmp")
+    os.utime(STORE / f"{name}.tmp", (LONG_AGO, LONG_AGO))
     (STORE / f"{name}.tmp").rename(STORE / f"{name}.safetensors")
     end = time.monotonic() + PUBLISH_SECONDS
     while not _client.list_models(name):
