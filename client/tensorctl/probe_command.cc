@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "client/connection.h"
 #include "client/tensorctl/commands.h"
+#include "client/token_source.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "proto/status_details.h"
 #include "src/escape.h"
@@ -28,11 +29,14 @@ ExitCode Fail(ProbeExit code, const std::string& message, const Console& console
 
 // What the server says of `service`, within `patience`.
 absl::StatusOr<grpc::health::v1::HealthCheckResponse> Check(const Connection& connection,
+                                                            const std::string& token,
                                                             const std::string& service,
                                                             absl::Duration patience) {
   const auto stub = grpc::health::v1::Health::NewStub(connection.channel());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
+  // Ours asks for none here, but a proxy before it may.
+  if (!token.empty()) context.AddMetadata("authorization", absl::StrCat("Bearer ", token));
   grpc::health::v1::HealthCheckRequest request;
   request.set_service(service);
   grpc::health::v1::HealthCheckResponse response;
@@ -46,15 +50,16 @@ absl::StatusOr<grpc::health::v1::HealthCheckResponse> Check(const Connection& co
 CommandResult RunProbe(const ProbeOptions& options, const GlobalOptions& global,
                        const Console& console) {
   const absl::Duration patience = std::min(global.timeout, kPatience);
-  ClientOptions client;
-  client.connect_timeout = patience;
+  const ClientOptions client = ClientOptionsOf(global, patience);
   const auto connection = Connection::Create(global.server, client);
   if (!connection.ok()) {
     return Fail(ProbeExit::kUsage, ErrorText(connection.status()), console);
   }
   const absl::Status connected = (*connection)->WaitForConnection(Call());
   if (!connected.ok()) return Fail(ProbeExit::kNoConnection, ErrorText(connected), console);
-  const auto response = Check(**connection, options.service, patience);
+  const auto token = TokenSource::Create(client);
+  if (!token.ok()) return Fail(ProbeExit::kUsage, ErrorText(token.status()), console);
+  const auto response = Check(**connection, (*token)->Get(), options.service, patience);
   if (!response.ok()) return Fail(ProbeExit::kCallFailed, ErrorText(response.status()), console);
   const std::string verdict =
       grpc::health::v1::HealthCheckResponse::ServingStatus_Name(response->status());

@@ -16,7 +16,9 @@ constexpr absl::Duration kConnectTimeout = absl::Seconds(2);
 // A server that is restarted comes back within this.
 constexpr absl::Duration kRestartTimeout = absl::Seconds(30);
 
-ClientOptions OptionsOf(const GlobalOptions& global, absl::Duration connect_timeout) {
+}  // namespace
+
+ClientOptions ClientOptionsOf(const GlobalOptions& global, absl::Duration connect_timeout) {
   ClientOptions options;
   options.connect_timeout = connect_timeout;
   options.tls_ca = global.tls_ca;
@@ -26,10 +28,8 @@ ClientOptions OptionsOf(const GlobalOptions& global, absl::Duration connect_time
   return options;
 }
 
-}  // namespace
-
 absl::StatusOr<Session> Session::Open(const GlobalOptions& options, const Console& console) {
-  auto client = Client::Connect(options.server, OptionsOf(options, kConnectTimeout));
+  auto client = Client::Connect(options.server, ClientOptionsOf(options, kConnectTimeout));
   if (!client.ok()) {
     return UsageError(
         absl::StrCat("--server ", Quote(options.server), ": ", client.status().message()));
@@ -40,11 +40,11 @@ absl::StatusOr<Session> Session::Open(const GlobalOptions& options, const Consol
 }
 
 absl::StatusOr<Client> Session::ConnectPatiently() const {
-  return Client::Connect(options_.server, OptionsOf(options_, kRestartTimeout));
+  return Client::Connect(options_.server, ClientOptionsOf(options_, kRestartTimeout));
 }
 
 absl::StatusOr<Client> Session::ConnectAnew() const {
-  return Client::Connect(options_.server, OptionsOf(options_, kConnectTimeout));
+  return Client::Connect(options_.server, ClientOptionsOf(options_, kConnectTimeout));
 }
 
 Session::Session(GlobalOptions options, Client client, const Console& console, CallOptions call)

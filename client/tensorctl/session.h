@@ -21,6 +21,9 @@ struct GlobalOptions {
   absl::Duration timeout = absl::InfiniteDuration();  // Of the whole command.
 };
 
+// What the options say of a client.
+ClientOptions ClientOptionsOf(const GlobalOptions& global, absl::Duration connect_timeout);
+
 // A connection, and the end of the user's patience.
 class Session {
  public:
