@@ -82,6 +82,9 @@ Acceptor::Acceptor(std::vector<Listener> listeners, std::vector<uid_t> unix_allo
           grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
           tls != nullptr ? tls : grpc::InsecureServerCredentials())),
       guard_(context_) {
+  for (const Listener& listener : listeners_) {
+    counters_.push_back(&context_->counters.AddListener(listener.address()));
+  }
   if (is_encrypted_) WatchTls(context_);
 }
 
@@ -140,27 +143,27 @@ bool Acceptor::Handle(absl::Span<const uint64_t> tags) {
     if (tag >= kFirstConnectionTag) guard_.Forget(tag - kFirstConnectionTag);
   }
   for (const uint64_t tag : tags) {
-    if (tag < kFirstConnectionTag) Accept(listeners_[tag]);
+    if (tag < kFirstConnectionTag) Accept(listeners_[tag], *counters_[tag]);
   }
   return true;
 }
 
-void Acceptor::Accept(const Listener& listener) {
+void Acceptor::Accept(const Listener& listener, ListenerCounters& counters) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   OwnedFd connection(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&address), &size,
                              SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (connection.get() >= 0) {
-    context_->counters.Offered(Admit(std::move(connection), address, listener));
+    counters.Offered(Admit(std::move(connection), address, listener, counters));
   } else if (IsShortage(errno)) {
-    context_->counters.Offered(AcceptResult::kFdExhausted);
+    counters.Offered(AcceptResult::kFdExhausted);
     RefuseOne(listener);
   }
   // Any other error concerns one connection that is gone already.
 }
 
 AcceptResult Acceptor::Admit(OwnedFd connection, const sockaddr_storage& address,
-                             const Listener& listener) {
+                             const Listener& listener, ListenerCounters& counters) {
   const int fd = connection.get();
   if (listener.is_unix() && !IsAllowed(fd, unix_allow_uids_)) return AcceptResult::kUid;
   const std::string peer = PeerOf(fd, address);
@@ -170,8 +173,9 @@ AcceptResult Acceptor::Admit(OwnedFd connection, const sockaddr_storage& address
   if (duplicate.get() < 0) return AcceptResult::kFdExhausted;
   Tune(fd, listener.is_unix());
   const int polled = duplicate.get();
-  const ConnectionGuard::ConnectionId id = guard_.Watch(
-      fd, std::move(duplicate), peer, listener.is_unix(), is_encrypted_ && !listener.is_unix());
+  const ConnectionGuard::ConnectionId id =
+      guard_.Watch(fd, std::move(duplicate), peer, listener.is_unix(),
+                   is_encrypted_ && !listener.is_unix(), counters);
   // EPOLLHUP needs no asking: both ends have closed, or either has shut down.
   if (!Poll(polled, EPOLLET, kFirstConnectionTag + id).ok()) {
     guard_.Forget(id);

@@ -47,13 +47,15 @@ class Acceptor {
   void Run();
   // Returns false once the loop is to end.
   bool Handle(absl::Span<const uint64_t> tags);
-  void Accept(const Listener& listener);
-  AcceptResult Admit(OwnedFd connection, const sockaddr_storage& address, const Listener& listener);
+  void Accept(const Listener& listener, ListenerCounters& counters);
+  AcceptResult Admit(OwnedFd connection, const sockaddr_storage& address, const Listener& listener,
+                     ListenerCounters& counters);
   void Hand(int connection, const Listener& listener);
   // Makes room to refuse one connection when no descriptor is left.
   void RefuseOne(const Listener& listener);
 
   std::vector<Listener> listeners_;
+  std::vector<ListenerCounters*> counters_;  // Of each listener; in `context_`.
   const std::vector<uid_t> unix_allow_uids_;
   const std::shared_ptr<GuardContext> context_;
   const bool is_encrypted_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -50,6 +51,11 @@ absl::string_view Unquoted(absl::string_view value) {
 
 }  // namespace
 
+bool HasControlCharacter(absl::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return absl::ascii_iscntrl(c) && c != '\t'; });
+}
+
 absl::StatusOr<std::vector<ConfigEntry>> ParseConfig(absl::string_view text) {
   std::vector<ConfigEntry> entries;
   int line_number = 0;
@@ -57,6 +63,10 @@ absl::StatusOr<std::vector<ConfigEntry>> ParseConfig(absl::string_view text) {
     ++line_number;
     const absl::string_view line = absl::StripAsciiWhitespace(raw);
     if (line.empty() || line[0] == '#') continue;
+    if (HasControlCharacter(line)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("line ", line_number, ": has a control character: ", Quote(line)));
+    }
     const size_t equals = line.find('=');
     const absl::string_view key = absl::StripAsciiWhitespace(line.substr(0, equals));
     if (equals == absl::string_view::npos || key.empty()) {

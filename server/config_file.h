@@ -19,6 +19,9 @@ struct ConfigEntry {
   int line = 0;  // From 1.
 };
 
+// Whether a value could not stand in a line: all below a blank but tabs.
+bool HasControlCharacter(absl::string_view text);
+
 // Reads lines `key = value`; white space around both is dropped, and one pair of double quotes
 // around the value. Empty lines and lines that begin with # are passed over. INVALID_ARGUMENT names
 // the line of anything else.

@@ -22,13 +22,15 @@ AcceptResult ConnectionGuard::Admits(const std::string& peer) const {
 }
 
 ConnectionGuard::ConnectionId ConnectionGuard::Watch(int fd, OwnedFd duplicate, std::string peer,
-                                                     bool is_unix, bool is_encrypted) {
+                                                     bool is_unix, bool is_encrypted,
+                                                     ListenerCounters& counters) {
   ++connections_per_peer_[peer];
   WatchedConnection::Facts facts{std::move(peer), is_unix, is_encrypted, SocketCookie(fd)};
   auto watched = std::make_shared<WatchedConnection>(context_, std::move(facts), Clock::now());
   WatchSocket(fd, watched);
   const ConnectionId id = ++last_id_;
-  connections_.emplace(id, Connection{fd, std::move(duplicate), std::move(watched)});
+  connections_.emplace(id, Connection{fd, std::move(duplicate), std::move(watched), &counters});
+  counters.Opened();
   return id;
 }
 
@@ -40,6 +42,7 @@ void ConnectionGuard::Forget(ConnectionId id) {
   const auto of_peer = connections_per_peer_.find(facts.peer);
   if (--of_peer->second == 0) connections_per_peer_.erase(of_peer);
   UnwatchSocket(connection.fd, facts.cookie);
+  connection.counters->Ended();
   connections_.erase(found);
 }
 

@@ -33,8 +33,10 @@ class ConnectionGuard {
   AcceptResult Admits(const std::string& peer) const;
 
   // Begins to watch the connection `fd`, which must be handed to gRPC after this. `duplicate` is
-  // another descriptor of the same socket. Returns its id, never used twice.
-  ConnectionId Watch(int fd, OwnedFd duplicate, std::string peer, bool is_unix, bool is_encrypted);
+  // another descriptor of the same socket; `counters` are of its listener and outlive the guard.
+  // Returns its id, never used twice.
+  ConnectionId Watch(int fd, OwnedFd duplicate, std::string peer, bool is_unix, bool is_encrypted,
+                     ListenerCounters& counters);
 
   // It has ended. Does nothing for an id that is unknown.
   void Forget(ConnectionId id);
@@ -49,6 +51,7 @@ class ConnectionGuard {
     int fd = -1;  // gRPC's number for it.
     OwnedFd duplicate;
     std::shared_ptr<WatchedConnection> watched;
+    ListenerCounters* counters = nullptr;
   };
 
   const std::shared_ptr<GuardContext> context_;

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "server/buffer_budget.h"
 #include "server/flag_sources.h"
+#include "server/listener.h"
 #include "server/version.h"
 
 namespace tensord {
@@ -37,6 +38,20 @@ CLI::Validator OctalMode() {
                     text.find_first_not_of("01234567") == std::string::npos &&
                     std::strtoul(text.c_str(), nullptr, 8) <= 0777;
     return ok ? std::string() : "wanted an octal mode up to 0777, got " + text;
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator Address() {
+  const auto check = [](const std::string& text) {
+    return std::string(Listener::CheckForm(text).message());
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator AddressOrOff() {
+  const auto check = [](const std::string& text) {
+    return text == "off" ? std::string() : std::string(Listener::CheckForm(text).message());
   };
   return CLI::Validator(check, "");
 }
@@ -118,13 +133,17 @@ void DeclareStores(Declarer declare, RawFlags& raw) {
 }
 
 void DeclareListening(Declarer declare, RawFlags& raw) {
-  declare.AddRepeated("listen", raw.listen, "ADDRESS", kDefaultListen,
-                      "HOST:PORT (port 0: any free one) or unix:/PATH. Repeatable");
+  declare
+      .AddRepeated("listen", raw.listen, "ADDRESS", kDefaultListen,
+                   "HOST:PORT (port 0: any free one) or unix:/PATH. Repeatable")
+      ->check(Address());
   declare.Add("unix-socket-mode", raw.mode, "MODE", "0660", "Mode of Unix sockets, octal")
       ->check(OctalMode());
-  declare.Add("http-listen", raw.http_listen, "ADDRESS|off", kDefaultHttpListen,
-              "For GET /livez /readyz /startupz /metrics. The default is given up, with a warning, "
-              "where it is in use");
+  declare
+      .Add("http-listen", raw.http_listen, "ADDRESS|off", kDefaultHttpListen,
+           "For GET /livez /readyz /startupz /metrics. The default is given up, with a warning, "
+           "where it is in use")
+      ->check(AddressOrOff());
   declare.AddChoice("reflection", raw.reflection, {"on", "off", "auto"}, "auto",
                     "Server reflection for grpcurl; auto: unless an address is reachable from "
                     "other machines");
@@ -210,8 +229,10 @@ void DeclareFlags(CLI::App& app, RawFlags& raw) {
                  "File with lines `flag = value`, without the dashes of the flag")
       ->envname(VariableOf("config"))
       ->option_text("FILE");
-  Declarer(app).AddSwitch("check-config", raw.check_config,
-                          "Check the flags and that the stores are readable directories, and exit");
+  Declarer(app).AddSwitch(
+      "check-config", raw.check_config,
+      "Check the flags, the addresses and files that they name and that the stores "
+      "are readable directories, and exit");
   Declarer(app).AddSwitch("print-config", raw.print_config,
                           "Print what is in effect, in the form that --config reads, and exit");
   app.set_version_flag("--version", std::string("tensord ") + kVersion);

@@ -127,12 +127,15 @@ absl::StatusOr<FlagSources> GatherFlags(const CLI::App& app, std::vector<std::st
   return sources;
 }
 
-std::vector<std::string> GivenValues(const FlagSources& sources, absl::string_view flag) {
+std::vector<std::string> GivenValues(const FlagSources& sources, absl::string_view flag,
+                                     bool is_switch) {
   const std::string name = absl::StrCat("--", flag);
   std::vector<std::string> values;
   for (size_t i = 0; i < sources.arguments.size(); ++i) {
     absl::string_view argument = sources.arguments[i];
-    if (argument == name && i + 1 < sources.arguments.size()) {
+    if (argument == name && is_switch) {
+      values.push_back("true");
+    } else if (argument == name && i + 1 < sources.arguments.size()) {
       values.push_back(sources.arguments[i + 1]);
     } else if (absl::ConsumePrefix(&argument, name) && absl::ConsumePrefix(&argument, "=")) {
       values.emplace_back(argument);

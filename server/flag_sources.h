@@ -31,8 +31,10 @@ struct FlagSources {
   std::map<std::string, std::string, std::less<>> origins;
 };
 
-// The values of a flag that has some, as they were written.
-std::vector<std::string> GivenValues(const FlagSources& sources, absl::string_view flag);
+// The values of a flag that was given, as they were written; "true" for a switch without one.
+// `is_switch`: it takes no value from the next argument.
+std::vector<std::string> GivenValues(const FlagSources& sources, absl::string_view flag,
+                                     bool is_switch);
 
 // Adds to `arguments` what they lack and the environment has, then what both lack and the file has
 // that `--config` or TENSORD_CONFIG names. `app` knows which flags there are. Empty variables count

@@ -7,10 +7,15 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/config_file.h"
+#include "server/exit_codes.h"
 #include "server/flag_declarations.h"
 #include "server/flag_sources.h"
+#include "src/escape.h"
 
 namespace tensord {
 namespace {
@@ -123,8 +128,9 @@ Flags Convert(const RawFlags& raw, bool is_terminal) {
   return flags;
 }
 
-// Where the flag that `message` begins with came from, unless from the command line.
+// Where the flag that `message` is about came from, unless from the command line.
 std::string OriginOf(absl::string_view message, const FlagSources& sources) {
+  absl::ConsumePrefix(&message, "Could not convert: ");
   if (!absl::ConsumePrefix(&message, "--")) return "";
   const auto found = sources.origins.find(message.substr(0, message.find_first_of(":= ")));
   return found == sources.origins.end() ? "" : absl::StrCat(" (", found->second, ")");
@@ -135,8 +141,14 @@ ExitNow Refuse(absl::string_view message) {
   return {kExitUsage};
 }
 
+// A value as it stands in a file.
+std::string InFile(const std::string& value) {
+  const bool is_bare = value == absl::StripAsciiWhitespace(value) && !absl::StartsWith(value, "\"");
+  return is_bare ? value : absl::StrCat("\"", value, "\"");
+}
+
 // Every flag with its value, in the form that --config reads.
-void PrintConfig(const CLI::App& app, const FlagSources& sources) {
+ExitNow PrintConfig(const CLI::App& app, const FlagSources& sources) {
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_lnames().empty() ? "" : option->get_lnames().front();
     if (!HasPlaceInFile(name)) continue;
@@ -148,10 +160,15 @@ void PrintConfig(const CLI::App& app, const FlagSources& sources) {
       continue;
     }
     if (origin != sources.origins.end()) std::cout << "# from " << origin->second << "\n";
-    for (const std::string& value : GivenValues(sources, name)) {
-      std::cout << name << " = " << value << "\n";
+    const bool is_switch = option->get_expected_max() == 0;
+    for (const std::string& value : GivenValues(sources, name, is_switch)) {
+      if (HasControlCharacter(value)) {
+        return Refuse(absl::StrCat("--", name, ": no file can hold the value ", Quote(value)));
+      }
+      std::cout << name << " = " << InFile(value) << "\n";
     }
   }
+  return {0};
 }
 
 }  // namespace
@@ -177,9 +194,8 @@ std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool 
   Flags flags = Convert(raw, is_terminal);
   const std::string problem = CheckStores(flags.stores);
   if (!problem.empty()) return Refuse(problem);
-  if (!raw.print_config) return flags;
-  PrintConfig(app, *sources);
-  return ExitNow{0};
+  if (raw.print_config) return PrintConfig(app, *sources);
+  return flags;
 }
 
 }  // namespace tensord

@@ -47,10 +47,8 @@ struct ExitNow {
   int code = 0;
 };
 
-// Reads flags from the sources that GatherFlags names. `is_terminal`: whether stderr is one.
+// Reads flags from the sources that GatherFlags names. Exit codes: 0 and kExitUsage. `is_terminal`:
+// whether stderr is one.
 std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool is_terminal);
-
-// 0: help, version or configuration was asked for; 2: a flag is wrong.
-inline constexpr int kExitUsage = 2;
 
 }  // namespace tensord

@@ -73,11 +73,7 @@ void HttpServer::Run() {
   std::vector<pollfd> polled;
   for (;;) {
     polled.assign(1, {wake_.get(), POLLIN, 0});
-    // With all places taken, further clients wait in the kernel's queue, up to 2 s.
-    const bool has_room = connections_.size() < kMaxConnections;
-    for (const Listener& listener : listeners_) {
-      polled.push_back({has_room ? listener.fd() : -1, POLLIN, 0});
-    }
+    for (const Listener& listener : listeners_) polled.push_back({listener.fd(), POLLIN, 0});
     for (const Connection& connection : connections_) {
       const bool is_reading = connection.response.empty();
       polled.push_back(
@@ -113,7 +109,17 @@ void HttpServer::Accept(const Listener& listener) {
     if (!WouldBlock()) poll(&stop, 1, kRestMs);
     return;
   }
+  if (connections_.size() >= kMaxConnections) MakeRoom();
   connections_.push_back({std::move(fd), Clock::now() + kMaxDuration, "", "", 0, false});
+}
+
+void HttpServer::MakeRoom() {
+  // Who is there sends a request at once: the one that has been silent for longest has the least
+  // claim to a place, and a crowd of silent ones keeps no probe waiting.
+  auto victim = std::find_if(connections_.begin(), connections_.end(),
+                             [](const Connection& each) { return each.response.empty(); });
+  if (victim == connections_.end()) victim = connections_.begin();
+  connections_.erase(victim);
 }
 
 void HttpServer::Proceed(Connection& connection) {

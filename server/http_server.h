@@ -25,7 +25,8 @@ struct HttpResponse {
 
 // Answers GET and HEAD, one request a connection, in one thread of its own that waits for nobody:
 // so probes are answered however busy the rest of the process is. Whoever can connect may ask, so
-// that everything has a limit; what exceeds one is cut.
+// that everything has a limit; what exceeds one is cut, and when all places are taken, whoever has
+// been silent for longest makes room.
 class HttpServer {
  public:
   static constexpr size_t kMaxConnections = 16;
@@ -62,6 +63,7 @@ class HttpServer {
   // The time until the next connection is overdue, in milliseconds; -1: none.
   int PollTimeout() const;
   void Accept(const Listener& listener);
+  void MakeRoom();
   void Proceed(Connection& connection);
   void Read(Connection& connection);
   void Write(Connection& connection);

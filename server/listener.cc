@@ -139,12 +139,16 @@ sockaddr_un UnixName(const std::string& path) {
   return name;
 }
 
+absl::Status NoSocket(const std::string& path) {
+  return absl::AlreadyExistsError(absl::StrCat(Quote(path), " exists and is no socket"));
+}
+
 // Removes a socket that nobody listens at. ALREADY_EXISTS when somebody does, or it is no socket.
 absl::Status RemoveStale(const std::string& path) {
   struct stat found;
   if (lstat(path.c_str(), &found) != 0) return absl::OkStatus();
   if (!S_ISSOCK(found.st_mode)) {
-    return absl::AlreadyExistsError(absl::StrCat(Quote(path), " exists and is no socket"));
+    return NoSocket(path);
   }
   const OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const sockaddr_un name = UnixName(path);
@@ -177,6 +181,14 @@ std::optional<std::string> UnixPath(absl::string_view address) {
   return std::string(address);
 }
 
+absl::Status CheckUnixPath(const std::string& path) {
+  constexpr size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
+  if (!path.empty() && path.size() <= kMaxPathBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the path of a Unix socket has 1 to ",
+                                                 kMaxPathBytes, " bytes, got ", path.size(), ": ",
+                                                 Quote(path)));
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Listener>> Listener::Open(absl::string_view address, mode_t unix_mode) {
@@ -193,6 +205,23 @@ std::optional<std::string> Listener::UnixDirectory(absl::string_view address) {
   return path ? std::make_optional(DirectoryOf(*path)) : std::nullopt;
 }
 
+absl::Status Listener::CheckForm(absl::string_view address) {
+  const std::optional<std::string> path = UnixPath(address);
+  return path ? CheckUnixPath(*path) : SplitAddress(address).status();
+}
+
+absl::Status Listener::Check(absl::string_view address) {
+  const std::optional<std::string> path = UnixPath(address);
+  if (!path) return IsRemote(address).status();  // Resolves it.
+  TENSORD_RETURN_IF_ERROR(CheckUnixPath(*path));
+  if (access(DirectoryOf(*path).c_str(), W_OK | X_OK) != 0) {
+    return SystemError("make a socket in the directory of", *path);
+  }
+  struct stat found;
+  const bool is_taken = lstat(path->c_str(), &found) == 0 && !S_ISSOCK(found.st_mode);
+  return is_taken ? NoSocket(*path) : absl::OkStatus();
+}
+
 absl::StatusOr<bool> Listener::IsRemote(absl::string_view address) {
   if (UnixPath(address)) return false;
   TENSORD_ASSIGN_OR_RETURN(const HostPort where, SplitAddress(address));
@@ -205,12 +234,7 @@ absl::StatusOr<bool> Listener::IsRemote(absl::string_view address) {
 }
 
 absl::StatusOr<Listener> Listener::OpenUnix(const std::string& path, mode_t mode) {
-  constexpr size_t kMaxPathBytes = sizeof(sockaddr_un::sun_path) - 1;
-  if (path.empty() || path.size() > kMaxPathBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("the path of a Unix socket has 1 to ",
-                                                   kMaxPathBytes, " bytes, got ", path.size(), ": ",
-                                                   Quote(path)));
-  }
+  TENSORD_RETURN_IF_ERROR(CheckUnixPath(path));
   const OwnedFd lock = LockDirectoryOf(path);
   TENSORD_RETURN_IF_ERROR(RemoveStale(path));
   Listener listener;

@@ -26,6 +26,14 @@ class Listener {
   // there; FAILED_PRECONDITION for anything else that the system refuses.
   static absl::StatusOr<std::vector<Listener>> Open(absl::string_view address, mode_t unix_mode);
 
+  // Whether Open could read `address`: asks neither the system nor a name service. INVALID_ARGUMENT
+  // as Open.
+  static absl::Status CheckForm(absl::string_view address);
+
+  // Whether Open would listen there, unless the address is in use. Opens nothing, resolves names.
+  // Errors: as Open.
+  static absl::Status Check(absl::string_view address);
+
   // The directory in which Open would make a Unix socket; absent for a TCP address.
   static std::optional<std::string> UnixDirectory(absl::string_view address);
 

@@ -2,8 +2,8 @@
 
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <memory>
 
@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/log_sink.h"
 #include "server/repeat_filter.h"
 #include "src/escape.h"
 
@@ -105,10 +106,9 @@ void LogOfProtobuf(google::protobuf::LogLevel, const char*, int, const std::stri
 void StartLog(LogFormat format, const std::string& level) {
   const bool is_json = format == LogFormat::kJson;
   auto logger = std::make_shared<spdlog::logger>(is_json ? kJsonLogger : "text",
-                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
+                                                 std::make_shared<LogSink>(STDERR_FILENO));
   logger->set_pattern(is_json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %L %v");
   logger->set_level(spdlog::level::from_str(level));
-  logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
   gpr_set_log_function(&LogOfGrpc);
   google::protobuf::SetLogHandler(&LogOfProtobuf);
@@ -124,6 +124,12 @@ void LogWarning(absl::string_view message, absl::Span<const LogField> fields) {
 
 void LogError(absl::string_view message, absl::Span<const LogField> fields) {
   Log(spdlog::level::err, "error", message, fields);
+}
+
+uint64_t NumLostLogLines() {
+  const auto* const sink =
+      dynamic_cast<const LogSink*>(spdlog::default_logger_raw()->sinks().front().get());
+  return sink == nullptr ? 0 : sink->num_lost();
 }
 
 void LogListening(const std::string& address) {

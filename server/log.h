@@ -30,6 +30,10 @@ void LogInfo(absl::string_view message, absl::Span<const LogField> fields);
 void LogWarning(absl::string_view message, absl::Span<const LogField> fields);
 void LogError(absl::string_view message, absl::Span<const LogField> fields);
 
+// Lines since StartLog that standard error did not take: nobody reads it, or its disk is full.
+// Thread-safe.
+uint64_t NumLostLogLines();
+
 // The line by which scripts learn the address: it holds `listening address=ADDRESS` in both
 // formats, which is contract.
 void LogListening(const std::string& address);

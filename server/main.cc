@@ -1,5 +1,5 @@
 // tensord: reads flags, scans the stores, serves until it is told to stop.
-#include <dirent.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -23,8 +24,10 @@
 #include "server/access_log.h"
 #include "server/call_metrics.h"
 #include "server/call_observers.h"
+#include "server/check_config.h"
+#include "server/credential_log.h"
 #include "server/credential_metrics.h"
-#include "server/exposure.h"
+#include "server/exit_codes.h"
 #include "server/fault_log.h"
 #include "server/fault_metrics.h"
 #include "server/flags.h"
@@ -53,11 +56,6 @@
 namespace tensord {
 namespace {
 
-constexpr int kExitFailure = 1;
-constexpr int kExitAddressInUse = 3;
-constexpr int kExitStoreUnreadable = 4;
-constexpr int kExitNoSandbox = 5;
-
 // Keeps glibc from returning message buffers to the system after each message, only to fault them
 // in again: up to 1.9 times the speed.
 void TuneMalloc() {
@@ -65,45 +63,24 @@ void TuneMalloc() {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // The most that glibc accepts.
 }
 
+// Of what keeps the server from listening.
 int ExitCodeOf(const absl::Status& status) {
   if (absl::IsAlreadyExists(status)) return kExitAddressInUse;
-  return absl::IsInvalidArgument(status) ? kExitUsage : kExitFailure;
+  const bool is_configuration =
+      absl::IsInvalidArgument(status) || absl::IsFailedPrecondition(status);
+  return is_configuration ? kExitUsage : kExitFailure;
 }
 
 std::string Message(const absl::Status& status) { return std::string(status.message()); }
 
-void LogCredentials(const CredentialReport& report) {
-  const bool is_tls = report.kind == CredentialReport::Kind::kCertificate;
-  const std::string kind = is_tls ? "certificate" : "tokens";
-  if (!report.status.ok()) {
-    LogError("new credentials are refused, the former stay in force",
-             {{"kind", kind}, {"error", Message(report.status)}});
-    return;
+// Closed ones would be given to the next socket, and what is written to standard error would be
+// sent to a client.
+void OpenStandardDescriptors() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // The lowest free number is given out first.
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    [[maybe_unused]] const int same = open("/dev/null", O_RDWR);
   }
-  if (!report.is_first) LogInfo("credentials are replaced", {{"kind", kind}});
-  if (report.others_can_read) {
-    LogWarning("other users can read a file with secrets: its mode should be 0400 or 0600",
-               {{"flag", std::string(is_tls ? "--tls-key" : "--auth-token-file")}});
-  }
-}
-
-int CheckConfig(const Flags& flags) {
-  for (const StoreOptions& store : flags.stores) {
-    DIR* const directory = opendir(store.path.c_str());
-    if (directory == nullptr) {
-      LogError("store cannot be read", {{"store", store.path}, {"error", std::strerror(errno)}});
-      return kExitStoreUnreadable;
-    }
-    closedir(directory);
-  }
-  absl::Status status = CheckExposure(flags.server);
-  if (status.ok()) status = Credentials::Load(flags.server.credentials, LogCredentials).status();
-  if (!status.ok()) {
-    LogError("configuration is refused", {{"error", Message(status)}});
-    return kExitUsage;
-  }
-  LogInfo("configuration is good", {});
-  return 0;
 }
 
 void LogStart(const Flags& flags) {
@@ -212,6 +189,21 @@ absl::Status StartServer(const Flags& flags, Daemon& daemon) {
   return absl::OkStatus();
 }
 
+void AddMetrics(Daemon& daemon) {
+  daemon.pages.AddMetrics([&](MetricText& text) { daemon.call_metrics.AppendTo(text); });
+  daemon.pages.AddMetrics([](MetricText& text) {
+    text.Counter("tensord_log_lines_lost_total", "Log lines that standard error did not take.",
+                 static_cast<double>(NumLostLogLines()));
+  });
+  daemon.pages.AddMetrics([&](MetricText& text) { AppendCatalogMetrics(daemon.catalog, text); });
+  daemon.pages.AddMetrics(
+      [&](MetricText& text) { AppendGuardMetrics(daemon.server->guard(), text); });
+  daemon.pages.AddMetrics(
+      [&](MetricText& text) { AppendCredentialMetrics(daemon.server->credentials(), text); });
+  daemon.pages.AddMetrics(
+      [&](MetricText& text) { AppendFaultMetrics(daemon.server->file_faults(), text); });
+}
+
 absl::Status StartHttp(const Flags& flags, Daemon& daemon) {
   if (flags.http_listen.empty()) return absl::OkStatus();
   absl::StatusOr<std::vector<Listener>> listeners =
@@ -223,14 +215,7 @@ absl::Status StartHttp(const Flags& flags, Daemon& daemon) {
   }
   TENSORD_RETURN_IF_ERROR(listeners.status());
   const std::string address = listeners->front().address();
-  daemon.pages.AddMetrics([&](MetricText& text) { daemon.call_metrics.AppendTo(text); });
-  daemon.pages.AddMetrics([&](MetricText& text) { AppendCatalogMetrics(daemon.catalog, text); });
-  daemon.pages.AddMetrics(
-      [&](MetricText& text) { AppendGuardMetrics(daemon.server->guard(), text); });
-  daemon.pages.AddMetrics(
-      [&](MetricText& text) { AppendCredentialMetrics(daemon.server->credentials(), text); });
-  daemon.pages.AddMetrics(
-      [&](MetricText& text) { AppendFaultMetrics(daemon.server->file_faults(), text); });
+  AddMetrics(daemon);
   TENSORD_ASSIGN_OR_RETURN(daemon.http,
                            HttpServer::Start(*std::move(listeners), [&](absl::string_view path) {
                              return daemon.pages.Answer(path);
@@ -260,6 +245,24 @@ absl::Status StartReloading(const Flags& flags, Daemon& daemon) {
   return absl::OkStatus();
 }
 
+// As StartReloading; ends the process with 0 when it is told to stop before the first scan is done.
+absl::Status StartReloadingUnlessStopped(const Flags& flags, Daemon& daemon, StopSignal& stop) {
+  constexpr std::chrono::milliseconds kLook(20);
+  std::future<absl::Status> scan =
+      std::async(std::launch::async, [&] { return StartReloading(flags, daemon); });
+  while (scan.wait_for(kLook) != std::future_status::ready) {
+    if (!stop.HasCome()) continue;
+    LogInfo("stopping", {{"signal", std::string(strsignal(stop.Wait()))}});
+    daemon.state.SetDraining();
+    daemon.server->Shutdown(std::chrono::milliseconds(0));
+    daemon.http.reset();
+    LogInfo("stopped before the first scan was done", {});
+    // Nothing can interrupt a scan, and nothing was served that could be lost.
+    _exit(0);
+  }
+  return scan.get();
+}
+
 // Serves on for a while, so that whoever balances load has heard that this server goes.
 void Drain(const Flags& flags, Daemon& daemon) {
   daemon.state.SetDraining();
@@ -279,7 +282,7 @@ int Serve(const Flags& flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& 
     LogError("cannot serve", {{"error", Message(listening)}});
     return ExitCodeOf(listening);
   }
-  const absl::Status scanned = StartReloading(flags, daemon);
+  const absl::Status scanned = StartReloadingUnlessStopped(flags, daemon, stop);
   if (!scanned.ok()) {
     LogError("store cannot be read", {{"error", Message(scanned)}});
     return kExitStoreUnreadable;
@@ -305,6 +308,7 @@ int Serve(const Flags& flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& 
 }
 
 int Main(int argc, const char* const* argv) {
+  OpenStandardDescriptors();
   TuneMalloc();
   KeepOpenSslAtExit();
   signal(SIGPIPE, SIG_IGN);

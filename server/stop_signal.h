@@ -1,6 +1,7 @@
 // SIGTERM and SIGINT.
 #pragma once
 
+#include <chrono>
 #include <future>
 
 namespace tensord {
@@ -14,6 +15,11 @@ class StopSignal {
 
   // Returns the first signal's number, once it has come.
   int Wait() { return first_.get(); }
+
+  // Whether it has come; then Wait returns at once.
+  bool HasCome() const {
+    return first_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
 
  private:
   std::future<int> first_;

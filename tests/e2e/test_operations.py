@@ -1,4 +1,5 @@
 """What operators rely on: configuration, probes, metrics, logs, drain, exit codes. Real binaries."""
+import fcntl
 import json
 import os
 import re
@@ -13,8 +14,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import certificates
 import http_port
+import injection
 import wire
+from conftest import BIN
 from wire import pb
 
 LIMIT_SECONDS = 60
@@ -104,6 +108,51 @@ def test_unknown_keys_and_wrong_values_are_exit_2_and_name_their_place(bin_dir, 
     assert refused.returncode == 2 and "TENSORD_LOG_LEVEL" in refused.stderr
 
 
+def test_what_is_printed_is_accepted_and_prints_the_same(bin_dir, store, tmp_path):
+    """Switches without a value, quotes, blanks at the end and several values included."""
+    config = tmp_path / "printed.conf"
+    flags = ["--store", f"a={store}", "--store", "b=/my models ", "--insecure-allow-remote", "--stall-timeout", "90s",
+             "--listen", 'unix:/tmp/"a".sock', "--listen", "[::1]:0", "--tls-key", '"quoted"', "--config", os.devnull]
+    printed = run(bin_dir, *flags, "--print-config", env={"TENSORD_PRELOAD": "a/x,b/y"})
+    assert printed.returncode == 0, printed.stderr
+    config.write_text(printed.stdout)
+    again = run(bin_dir, "--config", config, "--print-config")
+    assert again.returncode == 0, again.stderr
+
+    def settings(text):
+        return [line for line in text.splitlines() if not line.startswith("# from")]
+
+    assert settings(again.stdout) == settings(printed.stdout)
+    assert "insecure-allow-remote = true" in settings(printed.stdout)
+
+
+@pytest.mark.parametrize("lines,place", [
+    ("listen = nonsense", "line 2"),
+    ("listen = unix:", "line 2"),
+    (f"listen = unix:/{'a' * 200}", "line 2"),
+    ("http-listen = localhost", "line 2"),
+    ("insecure-allow-remote = true\nlisten = 127.0.0.1:70000", "line 3"),
+    ("listen = unix:/nowhere/tensord.sock", "/nowhere/tensord.sock"),
+    ("listen = unix:{tmp}/file", "no socket"),
+    ("http-listen = no.such.host.invalid:1", "no.such.host.invalid"),
+    ("tls-cert = {tmp}/file\ntls-key = {tmp}/file", "no PEM certificate"),
+    ("tls-cert = {tmp}/file", "--tls-key"),
+    ("auth-token-file = {tmp}/tokens", "line 2: wanted is a token"),
+    ("max-streams = 3\x004", "line 2: has a control character"),
+    ("max-streams = 3\nmax-streams = 4", "line 3: max-streams stands here twice"),
+])
+def test_check_config_finds_what_would_not_start(bin_dir, store, tmp_path, lines, place):
+    (tmp_path / "file").write_text("text\n")
+    (tmp_path / "tokens").write_text("0123456789abcdef\ntwo words\n")
+    (tmp_path / "tokens").chmod(0o600)
+    config = tmp_path / "tensord.conf"
+    config.write_text(f"store = {store}\n{lines.replace('{tmp}', str(tmp_path))}\n")
+    refused = run(bin_dir, "--config", config, "--check-config")
+    assert refused.returncode == 2, refused.stderr
+    assert place in refused.stderr
+    assert (tmp_path / "file").read_text() == "text\n"
+
+
 def test_version_is_one_line(bin_dir):
     assert re.fullmatch(r"tensord \d+\.\d+\.\d+\n", run(bin_dir, "--version").stdout)
 
@@ -171,6 +220,28 @@ def test_probe_has_the_exit_codes_of_grpc_health_probe(bin_dir, serving):
         assert probe(server=f"127.0.0.1:{closed.getsockname()[1]}") == 2
 
 
+def test_probe_speaks_tls_shows_its_certificate_and_takes_a_token(bin_dir, serving, tmp_path):
+    authority = certificates.Authority(tmp_path / "authority")
+    certificate, key = authority.server(tmp_path / "server")
+    own_certificate, own_key = authority.client("prober")
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    token.chmod(0o600)
+    started, _ = serving("--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", authority.ca, "--auth-token-file", token)
+
+    def probe(*options):
+        return subprocess.run([bin_dir / "tensorctl", "--server", started.address, *map(str, options), "probe"],
+                              capture_output=True, timeout=LIMIT_SECONDS).returncode
+
+    shown = ("--tls-ca", authority.ca, "--tls-cert", own_certificate, "--tls-key", own_key)
+    assert probe(*shown) == 0
+    assert probe(*shown, "--token-file", token) == 0
+    assert probe(*shown, "--token-file", tmp_path / "missing") == 1
+    assert probe("--tls-ca", tmp_path / "missing") == 1
+    assert probe("--tls-ca", authority.ca) in (2, 3)  # TLS 1.3: the handshake may be over before the server has refused it.
+    assert probe() == 2
+
+
 # ---- Metrics ----
 
 
@@ -205,6 +276,22 @@ def test_metrics_count_what_was_served(serving, ctl):
     assert http_port.value(page, "tensord_scan_last_success_timestamp_seconds") > 1.6e9
 
 
+def test_connections_are_counted_by_listener(serving, tmp_path):
+    unix = f"unix:{tmp_path}/tensord.sock"
+    started, http = serving("--listen", "127.0.0.1:0", "--listen", unix)
+
+    def open_now(listener):
+        return http_port.value(http_port.get(http, "/metrics")[1], f'tensord_connections{{listener="{listener}"}}')
+
+    assert (open_now(started.address), open_now(unix)) == (0, 0)
+    with socket.create_connection(started.address.rsplit(":", 1)), socket.socket(socket.AF_UNIX) as other:
+        other.connect(unix.removeprefix("unix:"))
+        wait_for(lambda: (open_now(started.address), open_now(unix)) == (1, 1), "one each")
+    wait_for(lambda: (open_now(started.address), open_now(unix)) == (0, 0), "they have ended")
+    page = http_port.get(http, "/metrics")[1]
+    assert http_port.value(page, f'tensord_connections_total{{listener="{unix}",result="accepted"}}') == 1
+
+
 def test_http_does_little_and_survives_nonsense(serving):
     _, http = serving()
     host, port = http.rsplit(":", 1)
@@ -216,7 +303,8 @@ def test_http_does_little_and_survives_nonsense(serving):
             except ConnectionResetError:
                 answer = b""
             assert not answer or answer.startswith(b"HTTP/1.1 4")
-    silent = [socket.create_connection((host, int(port))) for _ in range(40)]
+    # So many that a probe would not be answered in time if each of them was waited for.
+    silent = [socket.create_connection((host, int(port))) for _ in range(600)]
     assert http_port.get(http, "/livez")[0] == 200
     assert http_port.get(http, "/../etc/passwd")[0] == 404
     for connection in silent:
@@ -280,6 +368,38 @@ def test_hostile_names_leave_one_object_a_line(serving, tmp_path):
     http_port.families(http_port.get(http, "/metrics")[1])
 
 
+def test_a_log_that_nobody_reads_stops_nobody(bin_dir, store, ctl):
+    """A full pipe costs lines, which are counted, and neither calls nor the end."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with socket.socket() as free, socket.socket() as free_http:
+        for each in (free, free_http):
+            each.bind(("127.0.0.1", 0))
+        address, http = (f"127.0.0.1:{each.getsockname()[1]}" for each in (free, free_http))
+    process = subprocess.Popen([bin_dir / "tensord", "--store", store, "--listen", address, "--http-listen", http, "--access-log", "on"],
+                               stdin=subprocess.DEVNULL, stderr=writer)
+    os.close(writer)
+    try:
+        client = ctl(address)
+        wait_for(lambda: client.run("models").returncode == 0, "it serves")
+        for i in range(40):
+            assert client.run("show", f"none-{i}").returncode == 1
+        assert http_port.value(http_port.get(http, "/metrics")[1], "tensord_log_lines_lost_total") > 0
+        process.terminate()
+        assert process.wait(LIMIT_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+
+
+def test_no_socket_takes_the_place_of_a_closed_standard_descriptor(serving):
+    """What is written to standard error would be sent to a client."""
+    started, _ = serving(preexec_fn=lambda: os.closerange(0, 2))
+    # gRPC takes the lowest number before main, for an event that it never uses.
+    assert [os.readlink(f"/proc/{started.pid}/fd/{fd}") for fd in (0, 1)] == ["anon_inode:[eventfd]", os.devnull]
+
+
 # ---- Start and stop ----
 
 
@@ -288,6 +408,19 @@ def test_a_second_instance_on_the_http_port_is_exit_3(serving, bin_dir, store):
     second = run(bin_dir, "--store", store, "--listen", "127.0.0.1:0", "--http-listen", http)
     assert second.returncode == 3, second.stderr
     assert http_port.get(http, "/livez")[0] == 200
+
+
+def test_a_signal_during_the_first_scan_ends_it(serving, store, tmp_path):
+    """A scan that a slow file system holds up cannot be interrupted, and nothing is served yet that could be lost."""
+    held_up, unix = tmp_path / "held-up", tmp_path / "tensord.sock"
+    slow = injection.environment("open", "small.safetensors", error=0, milliseconds=3_600_000, fired=held_up)
+    process = subprocess.Popen([BIN / "tensord", "--store", store, "--listen", f"unix:{unix}", "--http-listen", "off",
+                                "--log-format", "json"], env=slow, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for(held_up.exists, "the scan is held up")
+    process.terminate()
+    log = process.communicate(timeout=LIMIT_SECONDS)[1]
+    assert process.returncode == 0 and "stopped before the first scan was done" in log, log
+    assert not unix.exists()
 
 
 def test_drain_serves_on_then_refuses_and_lets_streams_end(serving):

@@ -24,6 +24,8 @@ TEST(ConfigFile, LinesAreKeysAndValues) {
 TEST(ConfigFile, OtherLinesAreNamed) {
   EXPECT_THAT(ParseConfig("store = /m\n[server]\n").status().message(),
               HasSubstr("line 2: wanted key = value, got \"[server]\""));
+  EXPECT_THAT(ParseConfig(absl::string_view("max-streams = 3\0004\n", 17)).status().message(),
+              HasSubstr("line 1: has a control character"));
   EXPECT_THAT(ParseConfig("= /m\n").status().message(), HasSubstr("line 1"));
 }
 

@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <regex>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/exit_codes.h"
 
 namespace tensord {
 namespace {
@@ -224,15 +226,35 @@ TEST_F(ConfigFlags, WhatIsPrintedReadsBackTheSame) {
     return testing::internal::GetCapturedStdout();
   };
   const std::string printed =
-      print({"--store", "a=/x y", "--store=b=/z", "--drain-delay", "3s", "--print-config"});
+      print({"--store", "a=/x y", "--store=b=/z", "--insecure-allow-remote", "--drain-delay", "3s",
+             "--tls-cert", "\"a\" ", "--print-config"});
   EXPECT_THAT(printed, HasSubstr("store = a=/x y\nstore = b=/z\n"));
   EXPECT_THAT(printed, HasSubstr("drain-delay = 3s\n"));
   EXPECT_THAT(printed, HasSubstr("chunk-bytes = 1MiB\n"));
+  EXPECT_THAT(printed, HasSubstr("insecure-allow-remote = true\n"));
   Write(printed);
   const Flags flags = Good({"--config", path_.c_str()});
   EXPECT_EQ(flags.stores[0].path, "/x y");
   EXPECT_EQ(flags.drain_delay, std::chrono::seconds(3));
   EXPECT_EQ(flags.shutdown_grace, std::chrono::seconds(25));
+  EXPECT_TRUE(flags.server.insecure_allow_remote);
+  EXPECT_EQ(flags.server.credentials.tls.certificate, "\"a\" ");
+  const auto without_origins = [](const std::string& text) {
+    return std::regex_replace(text, std::regex("# from .*\n"), "");
+  };
+  EXPECT_EQ(without_origins(print({"--config", path_.c_str(), "--print-config"})),
+            without_origins(printed));
+}
+
+TEST_F(ConfigFlags, WhatNoFileCanHoldIsNotPrinted) {
+  EXPECT_THAT(Refused({"--store", "/a\nb", "--print-config"}), HasSubstr("--store: no file can"));
+}
+
+TEST_F(ConfigFlags, AWrongSwitchOrAddressIsNamedWithItsLine) {
+  Write("store = /m\ninsecure-allow-remote = maybe\n");
+  EXPECT_THAT(Refused({"--config", path_.c_str()}), HasSubstr("tensord.conf line 2)"));
+  Write("store = /m\n\nlisten = 127.0.0.1\n");
+  EXPECT_THAT(Refused({"--config", path_.c_str()}), HasSubstr("tensord.conf line 3)"));
 }
 
 TEST(Flags, HttpHasADefaultThatMayBeSwitchedOff) {
@@ -270,6 +292,9 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"SmallChunk", {"--store", "/a", "--chunk-bytes", "1KiB"}, "--chunk-bytes"},
         Row{"LargeChunk", {"--store", "/a", "--chunk-bytes", "4MiB"}, "--chunk-bytes"},
         Row{"BadMode", {"--store", "/a", "--unix-socket-mode", "888"}, "octal mode"},
+        Row{"BadAddress", {"--store", "/a", "--listen", "nonsense"}, "has no port"},
+        Row{"NoSocketPath", {"--store", "/a", "--listen", "unix:"}, "1 to 107 bytes"},
+        Row{"BadHttpAddress", {"--store", "/a", "--http-listen", "localhost:x"}, "port between"},
         Row{"BadReflection", {"--store", "/a", "--reflection", "maybe"}, "--reflection"},
         Row{"BadLevel", {"--store", "/a", "--log-level", "loud"}, "--log-level"}),
     [](const testing::TestParamInfo<Row>& row) { return row.param.name; });

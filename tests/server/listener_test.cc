@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 
@@ -51,6 +52,17 @@ INSTANTIATE_TEST_SUITE_P(Listener, BadAddress,
                                          Row{"UnknownHost", "no.such.host.invalid:0", "is unknown"},
                                          Row{"EmptyPath", "unix:", "1 to 107 bytes"}),
                          [](const testing::TestParamInfo<Row>& row) { return row.param.name; });
+
+TEST(Listener, CheckFindsWhatOpenWouldRefuse) {
+  const TempDir directory;
+  const std::string file = directory.path() + "/file";
+  std::ofstream(file) << "text";
+  EXPECT_TRUE(absl::IsInvalidArgument(Listener::Check("no.such.host.invalid:0")));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Listener::Check("unix:/nowhere/a.sock")));
+  EXPECT_TRUE(absl::IsAlreadyExists(Listener::Check("unix:" + file)));
+  EXPECT_TRUE(Listener::Check("unix:" + directory.path() + "/a.sock").ok());
+  EXPECT_TRUE(Listener::Check("127.0.0.1:0").ok());
+}
 
 class GoodAddress : public testing::TestWithParam<Row> {};
 
