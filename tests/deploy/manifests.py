@@ -18,14 +18,16 @@ def render(directory):
     return list(yaml.safe_load_all(result.stdout))
 
 
-def with_models_from(volume, overlay, directory):
-    """A copy of deploy/kubernetes in `directory` whose `overlay` has another model volume; returns the overlay's folder."""
+def with_models_from(volume, overlay, directory, component=None):
+    """A copy of deploy/kubernetes in `directory` whose `overlay` has another model volume, and one more component if asked for;
+    returns the overlay's folder."""
     copy = directory / "kubernetes"
     shutil.copytree(KUBERNETES, copy)
     path = copy / "overlays" / overlay / "kustomization.yaml"
     text = path.read_text()
     assert "components/pvc" in text
-    path.write_text(text.replace("components/pvc", f"components/{volume}"))
+    text = text.replace("components/pvc", f"components/{volume}")
+    path.write_text(text + (f"  - ../../components/{component}\n" if component else ""))
     return path.parent
 
 

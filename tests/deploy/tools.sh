@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts the tools of these tests below build/: a Python environment, kustomize and the Pod Security Standards' checker from their Go
-# modules, and promtool out of Debian's package, without the service that comes with it.
+# Puts the tools of these tests below build/: a Python environment, kustomize, grpc-health-probe and the Pod Security Standards' checker
+# from their Go modules, and promtool out of Debian's package, without the service that comes with it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 venv=build/deploy-venv tools=$PWD/build/deploy-tools
@@ -31,6 +31,11 @@ fi
 if [ ! "$tools/bin/pod_security" -nt tests/deploy/pod_security/main.go ]; then
   echo "Building the Pod Security Standards' checker"
   go -C tests/deploy/pod_security build -o "$tools/bin/pod_security" .
+fi
+# As a dependency, because `go install` would ask for the list of its releases.
+if [ ! "$tools/bin/grpc-health-probe" -nt tests/deploy/health_probe/go.mod ]; then
+  echo "Building grpc-health-probe"
+  go -C tests/deploy/health_probe build -o "$tools/bin/grpc-health-probe" github.com/grpc-ecosystem/grpc-health-probe
 fi
 rm -rf "$tools/go"
 

@@ -5,6 +5,7 @@ import json
 
 import kubernetes_validate
 import pytest
+import yaml
 
 from commands import TOOLS, run
 from manifests import KUBERNETES, MODEL_VOLUMES, OVERLAYS, containers, pod_template, render, with_models_from, workloads
@@ -12,14 +13,15 @@ from manifests import KUBERNETES, MODEL_VOLUMES, OVERLAYS, containers, pod_templ
 FIRST_WITH_SIDECARS = "1.29"  # restartPolicy of an init container.
 FIRST_WITH_IMAGE_VOLUMES = "1.33"  # In beta, on by default later.
 LATEST = kubernetes_validate.latest_version()
-COMBINATIONS = [*((overlay, "pvc") for overlay in OVERLAYS), *(("sidecar", volume) for volume in MODEL_VOLUMES if volume != "pvc")]
+COMBINATIONS = [*((overlay, "pvc", None) for overlay in OVERLAYS), ("standalone", "pvc", "tls"),
+                *(("sidecar", volume, None) for volume in MODEL_VOLUMES if volume != "pvc")]
 
 
-@pytest.fixture(scope="module", params=COMBINATIONS, ids=lambda c: f"{c[0]}+{c[1]}")
+@pytest.fixture(scope="module", params=COMBINATIONS, ids=lambda c: "+".join(filter(None, c)))
 def combination(request, tmp_path_factory):
     """(overlay, model volume, objects), rendered once."""
-    overlay, volume = request.param
-    return overlay, volume, render(with_models_from(volume, overlay, tmp_path_factory.mktemp("k")))
+    overlay, volume, component = request.param
+    return overlay, volume, render(with_models_from(volume, overlay, tmp_path_factory.mktemp("k"), component))
 
 
 def refusals(level, objects):
@@ -38,6 +40,29 @@ def test_every_field_is_known_to_kubernetes(combination):
     oldest = FIRST_WITH_IMAGE_VOLUMES if volume == "image-volume" else FIRST_WITH_SIDECARS
     for item, version in itertools.product(objects, (oldest, LATEST)):
         kubernetes_validate.validate(item, version, strict=True)
+
+
+def test_the_example_claim_fits_and_is_the_one_that_pods_mount():
+    claim = yaml.safe_load((KUBERNETES / "models-claim.yaml").read_text())
+    kubernetes_validate.validate(claim, LATEST, strict=True)
+    worker = workloads(render(KUBERNETES / "overlays" / "sidecar"))["Deployment/worker"]
+    mounted = [v["persistentVolumeClaim"] for v in pod_template(worker)["spec"]["volumes"] if v["name"] == "models"]
+    assert mounted == [{"claimName": claim["metadata"]["name"], "readOnly": True}]
+
+
+def test_tls_takes_the_place_of_serving_everybody(tmp_path):
+    objects = render(with_models_from("pvc", "standalone", tmp_path, "tls"))
+    for name in ("tensord", "worker"):
+        deployment = workloads(objects)[f"Deployment/{name}"]
+        container = containers(deployment)[name]
+        settings = {e["name"]: e["value"] for e in container["env"]}
+        assert "TENSORD_INSECURE_ALLOW_REMOTE" not in settings
+        [mount] = [m for m in container["volumeMounts"] if m["name"] == "tls"]
+        assert mount["readOnly"] is True and "subPath" not in mount
+        paths = {value for variable, value in settings.items() if variable.startswith("TENSORD_TLS_")}
+        assert paths == {f"{mount['mountPath']}/{file}" for file in ("tls.crt", "tls.key", "ca.crt")}
+        [volume] = [v for v in pod_template(deployment)["spec"]["volumes"] if v["name"] == "tls"]
+        assert volume["secret"]["defaultMode"] == 0o440
 
 
 def test_a_misspelt_field_would_be_found():
