@@ -90,6 +90,10 @@ std::shared_ptr<GuardContext> MakeGuard(const ServerOptions& options) {
   return context;
 }
 
+std::vector<CallObserver*> Observers(CallObserver* given, CallObserver* own) {
+  return given == nullptr ? std::vector{own} : std::vector{given, own};
+}
+
 // gRPC has a thread for each core: one is left for messages that need no work.
 size_t MaxTurns() { return std::max(2u, std::thread::hardware_concurrency()) - 1; }
 
@@ -105,6 +109,9 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
         if (observer) observer(fault);
       }),
       io_(options.io_threads),
+      polling_(PollingThreads::OfGrpc(),
+               [this](std::function<void()> work) { poster_->Post(std::move(work)); }),
+      observers_(Observers(options.observer, &polling_)),
       service_(catalog, &credentials_->access(), &queue_,
                {.chunk_bytes = options.chunk_bytes,
                 .streams = {options.max_streams, kMaxStreamsPerConnection},
@@ -113,7 +120,7 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
                 .max_turns = MaxTurns(),
                 .io = &io_,
                 .faults = &faults_,
-                .observer = options.observer}) {}
+                .observer = &observers_}) {}
 
 void Server::MakeReflection() {
   // gRPC's health service brings no descriptors; naming one links them in.
@@ -151,6 +158,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
                                  server->credentials_->ForTcp(), builder);
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) return absl::InternalError("gRPC refuses to start a server");
+  server->poster_ = std::make_unique<InProcessPoster>(*server->server_);
   server->SetServing(false);
   TENSORD_RETURN_IF_ERROR(server->acceptor_->Start(server->server_.get()));
   return server;
@@ -178,8 +186,10 @@ void Server::Shutdown(std::chrono::milliseconds grace) {
   if (service_.Drain(deadline) > 0) {
     std::this_thread::sleep_until(std::min(deadline, std::chrono::steady_clock::now() + kLinger));
   }
+  polling_.Release();
   server_->Shutdown(std::chrono::system_clock::now() + kFarewell);
   server_->Wait();
+  poster_.reset();
   server_.reset();
 }
 

@@ -13,10 +13,13 @@
 #include "absl/status/statusor.h"
 #include "server/acceptor.h"
 #include "server/call_context.h"
+#include "server/call_observers.h"
 #include "server/chunk_options.h"
 #include "server/credentials.h"
 #include "server/file_faults.h"
+#include "server/in_process_poster.h"
 #include "server/io_pool.h"
+#include "server/polling_threads.h"
 #include "server/tensor_service.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
@@ -103,10 +106,13 @@ class Server {
   FileFaults faults_;
   WorkQueue queue_;  // These two before the service, because streams use them up to their end.
   IoPool io_;
+  PollingThreads polling_;
+  CallObservers observers_;
   TensorService service_;
   std::vector<std::unique_ptr<grpc::Service>> reflection_;
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<InProcessPoster> poster_;
   std::vector<std::string> addresses_;
   std::vector<std::string> remote_addresses_;
   int port_ = 0;
