@@ -55,6 +55,11 @@ bool TensorStream::MustWait(Parts parts) {
   });
 }
 
+bool TensorStream::IsCopied(Parts parts) {
+  return std::all_of(parts.begin(), parts.end(),
+                     [](const DraftPart& part) { return part.size_bytes == 0 || !part.is_mapped; });
+}
+
 TensorStream::Parts TensorStream::DraftOneWait() {
   drafter_.Draft(position_, files_, options_.messages.chunk_bytes, draft_);
   bool is_ready = false;  // Something before needs no waiting.
@@ -81,11 +86,13 @@ ChunkProducer::Needs TensorStream::Plan() {
     if (!waiting.empty()) {
       const size_t file = FileOf(waiting.front());
       needs.place = plan_.model->place(file);
-      needs.reads = !files_.is_mapped(file);
+      // Copying touches the memory: in one pass, by the thread that may wait for the file.
+      needs.reads = !files_.is_mapped(file) || IsCopied(waiting);
       needs.fetches = !needs.reads;
       if (needs.fetches) return needs;
     }
   }
+  may_wait_ = needs.reads;
   const size_t own_bytes = OwnBytes(draft_);
   const size_t scratch_bytes = ScratchBytes(draft_);
   needs.is_heavy = draft_.touched_bytes > kMaxLightBytes;
@@ -289,10 +296,10 @@ bool TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> che
                                 MessageBuilder& builder) {
   const absl::Span<std::byte> destination = builder.Own(part.size_bytes);
   const size_t file = FileOf(part);
+  if (may_wait_) AskAhead(*files_.opened(file), {&part, 1});
   if (files_.is_mapped(file)) {
     CursorAt(part).Gather(TensorBytes(part), destination);
   } else {
-    AskAhead(*files_.opened(file), {&part, 1});
     const absl::Status read =
         ReadRuns(*files_.opened(file), plan_.results[part.index].tensor_offset_bytes,
                  CursorAt(part), builder.scratch(), destination);

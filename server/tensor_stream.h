@@ -48,6 +48,7 @@ class TensorStream final : public ChunkProducer {
 
   // Drafts a message that waits for one file, or if it can be, for none; returns what waits.
   Parts DraftOneWait();
+  static bool IsCopied(Parts parts);
   // The parts from `begin` on that are of its file, up to those of another.
   Parts OfOneFile(size_t begin) const;
   bool MustWait(Parts parts);
@@ -96,6 +97,7 @@ class TensorStream final : public ChunkProducer {
   bool info_sent_ = false;
   MessageDraft draft_;       // Kept for its memory.
   bool is_fetched_ = false;  // All that the draft needs.
+  bool may_wait_ = false;    // The message is made where files may be waited for.
   ReadAhead read_ahead_;
   std::vector<FileRange> ranges_;
   std::optional<ChunkCursor> cursor_;
