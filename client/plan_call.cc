@@ -14,11 +14,11 @@ namespace tensord {
 namespace {
 
 absl::StatusOr<bool> AddTo(BatchRequest& request, const Selection& selection) {
-  if (selection.tensor.empty() == selection.pattern.empty()) {
+  const bool is_pattern = !selection.pattern.empty();  // A tensor's name may be empty.
+  if (is_pattern && !selection.tensor.empty()) {
     return MakeError(ErrorReason::kBadRequest,
-                     "a selection needs either a tensor's name or a pattern");
+                     "a selection has both a tensor's name and a pattern");
   }
-  const bool is_pattern = selection.tensor.empty();
   return request.Add(
       {is_pattern ? selection.pattern : selection.tensor, is_pattern, &selection.slice, nullptr});
 }

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "client/state_name.h"
 #include "tensord/dtype.h"
 #include "tensord/error_reason.h"
 
@@ -31,18 +32,6 @@ Json ProblemsJson(const std::vector<Problem>& problems) {
 }
 
 }  // namespace
-
-absl::string_view StateName(ModelState state) {
-  switch (state) {
-    case ModelState::kReady:
-      return "READY";
-    case ModelState::kIncomplete:
-      return "INCOMPLETE";
-    case ModelState::kInvalid:
-      return "INVALID";
-  }
-  return "UNKNOWN";
-}
 
 Json ToJson(const ModelInfo& model) {
   return {{"id", model.id},

@@ -15,7 +15,4 @@ Json ToJson(const FileInfo& file);
 Json ToJson(const SideFile& file);
 Json ToJson(const TensorInfo& tensor);
 
-// "READY", "INCOMPLETE" or "INVALID".
-absl::string_view StateName(ModelState state);
-
 }  // namespace tensord::ctl

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "client/state_name.h"
 #include "client/tensorctl/commands.h"
 #include "client/tensorctl/format.h"
 #include "client/tensorctl/json.h"

@@ -5,7 +5,8 @@ usage: tests/python/run.sh first; then build/python-venv-cpython-311/bin/python 
 Rows: a cold process up to its first tensor; a whole model; a 1/16 column slice of its largest matrix; 10,000 small tensors.
 Columns: this package over a Unix socket and over TCP; a client of pure grpcio on the same server; pyarrow's Flight, whose server
 sends the same bytes in batches of 1 MiB; the reference's safe_open on the local file, which moves nothing over any network.
-All end in numpy arrays of their own, or, with --torch, in torch tensors where a client makes them. Files are in the page cache.
+All end in numpy arrays of their own, or, with --torch, in torch tensors; all but the first row on a connection, or an open file,
+that exists already. Files are in the page cache.
 """
 
 import argparse
@@ -49,30 +50,30 @@ class Tensord:
     def __init__(self, url, framework="np"):
         import tensord
 
-        self.url, self.framework, self.load_file, self.safe_open = url, framework, tensord.load_file, tensord.safe_open
+        self.url, self.framework, self.safe_open = url, framework, tensord.safe_open
+        self.client = tensord.Client(url)
 
     def first(self):
         with self.safe_open(f"{self.url}/small", framework=self.framework) as f:
             return f.get_tensor("expert.0.scale")
 
     def whole(self, model):
-        return self.load_file(f"{self.url}/{model}", framework=self.framework)
+        return self.client.load(model=model, framework=self.framework)
 
     def columns(self, name, stop):
-        with self.safe_open(f"{self.url}/large", framework=self.framework) as f:
-            return f.get_slice(name)[:, :stop]
+        return self.client.get_tensor(name, (slice(None), slice(stop)), model="large", framework=self.framework)
 
 
 class PureGrpc:
     """What one writes with grpcio and the generated code."""
 
-    def __init__(self, address):
+    def __init__(self, address, framework="np"):
         sys.path.insert(0, os.environ["GENERATED"])
         import grpc
         import tensord_pb2
         import tensord_pb2_grpc
 
-        self.pb = tensord_pb2
+        self.pb, self.finish = tensord_pb2, finisher(framework)
         self.store = tensord_pb2_grpc.TensorStoreStub(grpc.insecure_channel(address))
 
     def _collect(self, stream):
@@ -85,7 +86,7 @@ class PureGrpc:
                     view, at = memoryview(arrays[-1]).cast("B"), 0
                 view[at:at + len(part.data)] = part.data
                 at += len(part.data)
-        return dict(zip(names, arrays, strict=True))
+        return dict(zip(names, map(self.finish, arrays), strict=True))
 
     def first(self):
         return self._collect(self.store.GetTensor(self.pb.GetTensorRequest(model="small", tensor="expert.0.scale")))
@@ -100,10 +101,10 @@ class PureGrpc:
 
 
 class Flight:
-    def __init__(self, location):
+    def __init__(self, location, framework="np"):
         import pyarrow.flight as flight
 
-        self.flight, self.client = flight, flight.connect(location)
+        self.flight, self.client, self.finish = flight, flight.connect(location), finisher(framework)
 
     def _collect(self, **ticket):
         reader = self.client.do_get(self.flight.Ticket(json.dumps(ticket)))
@@ -117,7 +118,7 @@ class Flight:
         arrays, at = {}, 0
         for name, shape in described.items():
             size = int(np.prod(shape)) * 4
-            arrays[name] = joined[at:at + size].view("<f4").reshape(shape)
+            arrays[name] = self.finish(joined[at:at + size].view("<f4").reshape(shape))
             at += size
         return arrays
 
@@ -136,6 +137,7 @@ class Reference:
         import safetensors
 
         self.directory, self.framework, self.safe_open = directory, framework, safetensors.safe_open
+        self.large = None
 
     def _open(self, model):
         return self.safe_open(f"{self.directory}/{model}.safetensors", framework=self.framework)
@@ -146,11 +148,23 @@ class Reference:
 
     def whole(self, model):
         with self._open(model) as f:
-            return {name: f.get_tensor(name) for name in f.keys()}
+            if self.framework == "np":
+                return {name: f.get_tensor(name) for name in f.keys()}
+            return {name: f.get_tensor(name).clone() for name in f.keys()}  # They are the mapped file itself as yet.
 
     def columns(self, name, stop):
-        with self._open("large") as f:
-            return f.get_slice(name)[:, :stop]
+        self.large = self.large or self._open("large")  # As the others keep their connections.
+        part = self.large.get_slice(name)[:, :stop]
+        return part if self.framework == "np" else part.contiguous()  # Of torch's mapped tensors it is a view as yet.
+
+
+def finisher(framework):
+    """What makes the framework's array of a numpy array, without a copy."""
+    if framework == "np":
+        return lambda array: array
+    import torch
+
+    return torch.from_numpy
 
 
 def serve_flight(directory):
@@ -207,16 +221,17 @@ def serving(command):
         process.wait()
 
 
-def measure(work, repeats):
-    """Median seconds; one more run before warms up."""
-    work()
-    seconds = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        result = work()
-        seconds.append(time.perf_counter() - begin)
-        del result
-    return statistics.median(seconds)
+def measure(tasks, repeats):
+    """{name: seconds of each round}. All take turns, so that what disturbs the machine disturbs all; one round before warms up."""
+    seconds = {name: [] for name in tasks}
+    for round_ in range(repeats + 1):
+        for name, task in tasks.items():
+            begin = time.perf_counter()
+            result = task()
+            if round_:
+                seconds[name].append(time.perf_counter() - begin)
+            del result
+    return seconds
 
 
 def check_same(clients, side):
@@ -230,10 +245,10 @@ def check_same(clients, side):
 
 
 def rows(makers, side, repeats):
-    """(row, {client: median seconds})."""
+    """(row, {client: seconds of each round})."""
     program = [sys.executable, __file__, "--first"]
-    yield "cold process to first tensor", {
-        name: measure(lambda s=spec: subprocess.run([*program, json.dumps(s)], check=True), repeats) for name, spec in makers.items()}
+    yield "cold process to first tensor", measure(
+        {name: lambda s=spec: subprocess.run([*program, json.dumps(s)], check=True) for name, spec in makers.items()}, repeats)
     clients = {name: make(spec) for name, spec in makers.items()}
     check_same(clients, side)
     tasks = {
@@ -242,7 +257,13 @@ def rows(makers, side, repeats):
         f"{SMALL_TENSORS:,} tensors of 4 KiB": lambda c: c.whole("small"),
     }
     for row, task in tasks.items():
-        yield row, {name: measure(lambda c=client: task(c), repeats) for name, client in clients.items()}
+        yield row, measure({name: lambda c=client: task(c) for name, client in clients.items()}, repeats)
+
+
+def cell(seconds, base):
+    """Median in ms, how many times tensord's over unix, and the fastest and the slowest round."""
+    low, middle, high = (1000 * f(seconds) for f in (min, statistics.median, max))
+    return f" {middle:.1f} ({middle / 1000 / base:.2f}) {low:.1f}-{high:.1f} |"
 
 
 def make(spec):
@@ -280,16 +301,16 @@ def main():
         makers = {
             "tensord, unix": ["Tensord", f"tensord+unix://{socket}", framework],
             "tensord, tcp": ["Tensord", f"tensord://{tcp}", framework],
-            "pure grpcio, unix": ["PureGrpc", f"unix:{socket}"],
-            "Flight, tcp": ["Flight", flight],
+            "pure grpcio, unix": ["PureGrpc", f"unix:{socket}", framework],
+            "Flight, tcp": ["Flight", flight, framework],
             "reference, local file": ["Reference", str(store), framework],
         }
-        print(f"medians of {options.repeats} in ms, and how many times tensord over unix; load {os.getloadavg()[0]:.1f}, "
-              f"{os.cpu_count()} processors, {framework}")
+        print(f"medians of {options.repeats} rounds in ms, how many times tensord's over unix, the fastest and the slowest; "
+              f"load {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors, {framework}")
         print("| |" + "".join(f" {name} |" for name in makers) + "\n|---|" + "---:|" * len(makers))
         for row, seconds in rows(makers, side, options.repeats):
-            base = seconds["tensord, unix"]
-            print(f"| {row} |" + "".join(f" {1000 * s:.1f} ({s / base:.2f}) |" for s in seconds.values()), flush=True)
+            base = statistics.median(seconds["tensord, unix"])
+            print(f"| {row} |" + "".join(cell(s, base) for s in seconds.values()), flush=True)
         print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 

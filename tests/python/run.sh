@@ -11,7 +11,10 @@ python=${PYTHON:-/usr/bin/python3}
 tag=$("$python" -c 'import sys; print(sys.implementation.cache_tag)')
 venv=build/python-venv-$tag wheels=build/wheels
 requirements=(tests/python/requirements.txt)
-[ "${TENSORD_PYTHON_TORCH:-0}" = 0 ] || requirements+=(tests/python/requirements-torch.txt)
+if [ "${TENSORD_PYTHON_TORCH:-0}" != 0 ]; then
+  venv+=-torch
+  requirements+=(tests/python/requirements-torch.txt)
+fi
 
 if ! cmp -s <(cat "${requirements[@]}") "$venv/installed-requirements.txt"; then
   rm -rf "$venv"

@@ -107,11 +107,14 @@ print("embedded")
     assert "embedded" in run_program(program, MINILM, minilm, OPENBLAS_NUM_THREADS="1")
 
 
-def test_transformers_loads_a_model_by_its_url(run_program, minilm):
+@pytest.mark.parametrize("patched", ["first", "later"])
+def test_transformers_loads_a_model_by_its_url(run_program, minilm, patched):
     pytest.importorskip("torch", reason="needs torch: TENSORD_PYTHON_TORCH=1")
     pytest.importorskip("transformers", reason="needs transformers: TENSORD_PYTHON_TORCH=1")
     assert "same" in run_program("""
 import sys, torch, tensord
+if sys.argv[3] == "first":
+    tensord.patch()
 from transformers import AutoModel, AutoTokenizer
 local = AutoModel.from_pretrained(sys.argv[1])
 tensord.patch()
@@ -121,7 +124,7 @@ for where in (sys.argv[2], tensord.snapshot(sys.argv[2])):
     with torch.no_grad():
         assert torch.equal(local(**words).last_hidden_state, remote(**words).last_hidden_state)
 print("same")
-""", MINILM, minilm, HF_HUB_OFFLINE="1")
+""", MINILM, minilm, patched, HF_HUB_OFFLINE="1")
 
 
 def test_a_snapshot_s_stand_in_is_no_model_without_the_patch(minilm):

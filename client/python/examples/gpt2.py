@@ -3,12 +3,15 @@
 python gpt2.py tensord://weights:7070/gpt2
 """
 
+import importlib.util
 import sys
 
 from tensord import safe_open
 
+framework = "pt" if importlib.util.find_spec("torch") else "np"
+
 tensors = {}
-with safe_open(sys.argv[1], framework="np", device="cpu") as f:
+with safe_open(sys.argv[1], framework=framework, device="cpu") as f:
     for key in f.keys():
         tensors[key] = f.get_tensor(key)
 

@@ -4,8 +4,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cmath>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/python/src/buffer.h"
 
@@ -42,13 +44,52 @@ Dim ToDim(nb::handle dim) {
   return DimIndex{nb::cast<int64_t>(dim)};
 }
 
+// TypeError naming the option where its value is of another type or size.
+template <typename T>
+void ReadOption(const nb::dict& options, const char* name, T& option) {
+  try {
+    option = nb::cast<T>(options[name]);
+  } catch (const nb::cast_error&) {
+    throw nb::type_error(absl::StrCat(name, " is of a wrong type, or out of range").c_str());
+  }
+}
+
+void ReadOption(const nb::dict& options, const char* name, absl::Duration& option) {
+  double seconds = 0;
+  ReadOption(options, name, seconds);
+  option = ToDuration(name, seconds);
+}
+
 }  // namespace
+
+absl::Duration ToDuration(const char* name, double seconds) {
+  if (std::isnan(seconds)) throw nb::value_error(absl::StrCat(name, " is not a number").c_str());
+  return absl::Seconds(seconds);
+}
+
+ClientOptions ToClientOptions(const nb::dict& from) {
+  ClientOptions options;
+  ReadOption(from, "connect_timeout", options.connect_timeout);
+  if (!from["timeout"].is_none()) ReadOption(from, "timeout", options.default_timeout);
+  ReadOption(from, "chunk_bytes", options.chunk_bytes);
+  ReadOption(from, "checksum", options.checksum);
+  ReadOption(from, "retry", options.retry);
+  ReadOption(from, "first_backoff", options.first_backoff);
+  ReadOption(from, "last_backoff", options.last_backoff);
+  ReadOption(from, "max_resumes_without_progress", options.max_resumes_without_progress);
+  ReadOption(from, "connections", options.connections);
+  ReadOption(from, "tls_ca", options.tls_ca);
+  ReadOption(from, "tls_cert", options.tls_cert);
+  ReadOption(from, "tls_key", options.tls_key);
+  ReadOption(from, "token", options.token);
+  ReadOption(from, "token_file", options.token_file);
+  return options;
+}
 
 CallOptions ToOptions(PythonCall& call) {
   CallOptions options;
-  if (call.timeout_seconds) options.deadline = absl::Now() + absl::Seconds(*call.timeout_seconds);
+  if (call.timeout) options.deadline = absl::Now() + *call.timeout;
   options.version = call.version;
-  options.restart_on_version_change = call.restart_on_version_change;
   options.cancellation = call.cancellation;
   options.report = &call.report;
   return options;

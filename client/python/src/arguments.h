@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "tensord/client_options.h"
 #include "tensord/destination.h"
 #include "tensord/read_request.h"
@@ -17,12 +18,17 @@ namespace tensord::python {
 
 // What one call obeys, and what it has cost when it has returned.
 struct PythonCall {
-  std::optional<double> timeout_seconds;  // From the call's beginning.
+  std::optional<absl::Duration> timeout;  // From the call's beginning.
   std::string version;
-  bool restart_on_version_change = false;
   Cancellation cancellation;
   CallReport report;
 };
+
+// ValueError naming the argument where it is NaN.
+absl::Duration ToDuration(const char* name, double seconds);
+
+// From a dict that has each of the names below; see ClientOptions.
+ClientOptions ToClientOptions(const nanobind::dict& options);
 
 // Borrows `call`.
 CallOptions ToOptions(PythonCall& call);

@@ -1,10 +1,13 @@
 #include "client/python/src/python_client.h"
 
-#include <nanobind/stl/optional.h>
+#include <unistd.h>
+
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -14,22 +17,8 @@ namespace {
 
 namespace nb = nanobind;
 
-absl::Duration Seconds(double seconds) { return absl::Seconds(seconds); }
-
-void Connect(PythonClient* self, const std::string& address, double connect_timeout,
-             std::optional<double> timeout, uint32_t chunk_bytes, bool checksum, bool retry,
-             double first_backoff, double last_backoff, int max_resumes, size_t connections) {
-  ClientOptions options;
-  options.connect_timeout = Seconds(connect_timeout);
-  if (timeout) options.default_timeout = Seconds(*timeout);
-  options.chunk_bytes = chunk_bytes;
-  options.checksum = checksum;
-  options.retry = retry;
-  options.first_backoff = Seconds(first_backoff);
-  options.last_backoff = Seconds(last_backoff);
-  options.max_resumes_without_progress = max_resumes;
-  options.connections = connections;
-  new (self) PythonClient(Unwrap(SessionSlot::Create(address, options)));
+void Connect(PythonClient* self, const std::string& address, const nb::dict& options) {
+  new (self) PythonClient(Unwrap(SessionSlot::Create(address, ToClientOptions(options))));
 }
 
 std::vector<ModelInfo> ListModels(const PythonClient& self, const std::string& filter,
@@ -90,29 +79,25 @@ std::vector<PlannedRead> Plan(const PythonClient& self, const std::string& model
 }  // namespace
 
 bool IsMainThread() {
-  const auto main = nb::module_::import_("threading").attr("main_thread")();
-  return nb::cast<unsigned long>(main.attr("ident")) == PyThread_get_thread_ident();
+  // The process's first one, or the one that forked it.
+  return gettid() == getpid();
 }
 
 std::unique_ptr<nb::python_error> PendingSignal() {
-  const nb::gil_scoped_acquire acquire;
+  const PythonScope scope;
   if (PyErr_CheckSignals() == 0) return nullptr;
   return std::make_unique<nb::python_error>();
 }
 
 void BindClient(nb::module_& module) {
   nb::class_<PythonClient> client(module, "Client");
-  client
-      .def("__init__", &Connect, nb::arg("address"), nb::kw_only(), nb::arg("connect_timeout"),
-           nb::arg("timeout").none(), nb::arg("chunk_bytes"), nb::arg("checksum"), nb::arg("retry"),
-           nb::arg("first_backoff"), nb::arg("last_backoff"),
-           nb::arg("max_resumes_without_progress"), nb::arg("connections"))
-      .def("list_models", &ListModels)
-      .def("list_tensors", &ListTensors)
-      .def("get_metadata", &GetMetadata)
-      .def("get_tensor_info", &GetTensorInfo)
-      .def("plan", &Plan)
-      .def("close", &PythonClient::Close);
+  client.def("__init__", &Connect, nb::arg("address"), nb::arg("options"), CallGuard())
+      .def("list_models", &ListModels, CallGuard())
+      .def("list_tensors", &ListTensors, CallGuard())
+      .def("get_metadata", &GetMetadata, CallGuard())
+      .def("get_tensor_info", &GetTensorInfo, CallGuard())
+      .def("plan", &Plan, CallGuard())
+      .def("close", &PythonClient::Close, CallGuard());
   BindReading(client);
 }
 

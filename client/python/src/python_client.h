@@ -13,6 +13,7 @@
 
 #include "client/python/src/arguments.h"
 #include "client/python/src/errors.h"
+#include "client/python/src/exit_gate.h"
 #include "client/python/src/sessions.h"
 
 namespace tensord::python {
@@ -35,7 +36,7 @@ class PythonClient {
   auto Run(const Cancellation& cancellation, const Work& work) const {
     const Lease lease = Unwrap(slot_->Acquire());
     if (!IsMainThread()) {
-      const nanobind::gil_scoped_release release;
+      const OutsideGate outside;
       return work(std::as_const(lease->client));
     }
     return RunInterruptibly(*lease, cancellation, work);
@@ -50,6 +51,9 @@ class PythonClient {
 
   const std::unique_ptr<SessionSlot> slot_;
 };
+
+// What every function of it needs.
+using CallGuard = nanobind::call_guard<InsideGate>;
 
 void BindClient(nanobind::module_& module);
 void BindReading(nanobind::class_<PythonClient>& client);
@@ -71,7 +75,7 @@ auto PythonClient::RunInterruptibly(Session& session, const Cancellation& cancel
     done.notify_one();  // Under the lock: afterwards the waiting thread may be gone.
   });
   {
-    const nanobind::gil_scoped_release release;
+    const OutsideGate outside;
     std::unique_lock lock(mutex);
     while (!done.wait_for(lock, kSignalPoll, [&] { return result.has_value(); })) {
       if (signal) continue;

@@ -45,7 +45,7 @@ class Progress {
 
  private:
   void Report(const ReadProgress& progress) {
-    const nb::gil_scoped_acquire acquire;
+    const PythonScope scope;
     if (raised_) return;
     try {
       function_(progress.bytes, progress.requests, progress.num_requests);
@@ -121,13 +121,14 @@ nb::tuple CopyFile(const PythonClient& self, const std::string& model, const std
 }  // namespace
 
 void BindReading(nb::class_<PythonClient>& client) {
-  client.def("get_slice", &GetSlice, nb::arg("model"), nb::arg("tensor"), nb::arg("index").none(),
-             nb::arg("call"));
-  client.def("read_many", &ReadMany, nb::arg("model"), nb::arg("requests"),
-             nb::arg("progress").none(), nb::arg("call"));
-  client.def("read_file", &ReadFile, nb::arg("model"), nb::arg("file"), nb::arg("offset"),
-             nb::arg("length").none(), nb::arg("call"));
-  client.def("copy_file", &CopyFile);
+  client
+      .def("get_slice", &GetSlice, nb::arg("model"), nb::arg("tensor"), nb::arg("index").none(),
+           nb::arg("call"), CallGuard())
+      .def("read_many", &ReadMany, nb::arg("model"), nb::arg("requests"),
+           nb::arg("progress").none(), nb::arg("call"), CallGuard())
+      .def("read_file", &ReadFile, nb::arg("model"), nb::arg("file"), nb::arg("offset"),
+           nb::arg("length").none(), nb::arg("call"), CallGuard())
+      .def("copy_file", &CopyFile, CallGuard());
 }
 
 }  // namespace tensord::python

@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "client/python/src/arguments.h"
+#include "client/state_name.h"
 #include "tensord/model_info.h"
 #include "tensord/tensor_list.h"
 
@@ -19,18 +20,6 @@ nb::tuple ToTuple(const Shape& shape) {
   nb::list extents;
   for (const uint64_t extent : shape) extents.append(extent);
   return nb::tuple(extents);
-}
-
-const char* StateName(ModelState state) {
-  switch (state) {
-    case ModelState::kReady:
-      return "READY";
-    case ModelState::kIncomplete:
-      return "INCOMPLETE";
-    case ModelState::kInvalid:
-      return "INVALID";
-  }
-  return "UNKNOWN";
 }
 
 // What a server sends need not be UTF-8; what is not shows as U+FFFD.
@@ -89,7 +78,8 @@ void BindModels(nb::module_& module) {
       .def_ro("id", &ModelInfo::id)
       .def_ro("short_name", &ModelInfo::short_name)
       .def_ro("version", &ModelInfo::version)
-      .def_prop_ro("state", [](const ModelInfo& info) { return StateName(info.state); })
+      .def_prop_ro("state",
+                   [](const ModelInfo& info) { return std::string(StateName(info.state)); })
       .def_ro("num_files", &ModelInfo::num_files)
       .def_ro("num_tensors", &ModelInfo::num_tensors)
       .def_ro("num_parameters", &ModelInfo::num_parameters)
@@ -107,14 +97,15 @@ void BindCall(nb::module_& module) {
   nb::class_<PythonCall>(module, "Call")
       .def(
           "__init__",
-          [](PythonCall* self, std::optional<double> timeout, std::string version, bool restart) {
-            new (self) PythonCall{timeout, std::move(version), restart, {}, {}};
+          [](PythonCall* self, std::optional<double> timeout, std::string version,
+             const Cancellation& cancellation) {
+            std::optional<absl::Duration> limit;
+            if (timeout) limit = ToDuration("timeout", *timeout);
+            new (self) PythonCall{limit, std::move(version), cancellation, {}};
           },
-          nb::arg("timeout").none(), nb::arg("version"), nb::arg("restart"))
-      .def_ro("cancellation", &PythonCall::cancellation)
+          nb::arg("timeout").none(), nb::arg("version"), nb::arg("cancellation"))
       .def_prop_ro("bytes_received", [](const PythonCall& c) { return c.report.bytes_received; })
-      .def_prop_ro("num_retries", [](const PythonCall& c) { return c.report.num_retries; })
-      .def_prop_ro("num_restarts", [](const PythonCall& c) { return c.report.num_restarts; });
+      .def_prop_ro("num_retries", [](const PythonCall& c) { return c.report.num_retries; });
 }
 
 }  // namespace

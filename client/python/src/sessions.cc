@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "client/python/src/exit_gate.h"
 #include "src/status_macros.h"
 
 namespace tensord::python {
@@ -89,6 +90,7 @@ absl::StatusOr<Lease> SessionSlot::Acquire() {
   if (closed_) return Unusable("CLOSED", absl::StrCat("the client of ", address_, " is closed"));
   if (process.stranded || ForkGuard::ForkedUnseen(process)) return Stranded();
   if (session_ == nullptr) {
+    // Under the lock, though it may read credentials: no fork may come in between.
     process.grpc_started = true;
     process.pid = getpid();
     TENSORD_ASSIGN_OR_RETURN(Client client, Client::Connect(address_, options_));
@@ -107,6 +109,10 @@ void SessionSlot::Close() {
 
 void BeforeFork() { ForkGuard::Before(); }
 void AfterForkInParent() { ForkGuard::AfterInParent(); }
-void AfterForkInChild() { ForkGuard::AfterInChild(); }
+
+void AfterForkInChild() {
+  ExitGate::AfterForkInChild();
+  ForkGuard::AfterInChild();
+}
 
 }  // namespace tensord::python

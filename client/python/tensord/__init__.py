@@ -10,12 +10,13 @@
 the same for asyncio, and `tensord.patch()` makes safetensors itself accept such paths.
 """
 
+import atexit as _atexit
 import os as _os
 from pkgutil import extend_path as _extend_path
 
 from . import _core
 from ._address import Location, is_url, parse_url
-from ._client import Client, FileDescription, Read
+from ._client import Client, FileDescription
 from ._core import FileInfo, ModelInfo, PlannedRead, Problem, SideFile, TensorInfo, TensorList
 from ._errors import (
     AccessError,
@@ -38,6 +39,7 @@ from ._errors import (
 from ._index import Shard
 from ._open import SafeSlice, load_file, safe_open
 from ._patch import patch, snapshot, unpatch
+from ._source import Read
 
 __version__ = "0.1.0"
 
@@ -83,6 +85,7 @@ __all__ = [
 __path__ = _extend_path(__path__, __name__)
 
 _core.set_error_factory(make_error)
+_atexit.register(_core.close_exit_gate)
 _os.register_at_fork(
     before=_core.before_fork,
     after_in_parent=_core.after_fork_in_parent,

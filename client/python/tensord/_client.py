@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
 from . import _core
 from ._address import parse_target
-from ._core import Buffer, Call, ModelInfo, PlannedRead, TensorInfo, TensorList
-from ._destinations import check_destination, is_destination, native_memory
+from ._calls import Calls, CancellableCalls
+from ._core import ModelInfo, PlannedRead, TensorInfo, TensorList
+from ._credentials import credentials
+from ._destinations import is_destination
 from ._errors import BadRequestError
-from ._frameworks import converter
-from ._index import WHOLE, ParsedIndex, Shard, parse_index
-from ._progress import Progress, progress_callback
-
-# What iterate() asks for at once, and so roughly twice what it holds: one window is read while another is handed out.
-DEFAULT_WINDOW_BYTES = 64 << 20
-
-
-class Read(NamedTuple):
-    """One thing to read in a batch.
-
-    Attributes:
-        tensor: Its name.
-        index: What stands between brackets after a numpy array; None: all of it.
-        out: Writable memory of the result's size (numpy array, torch CPU tensor, anything with the buffer protocol); a
-            numpy array or torch tensor must have the result's shape and dtype and may be strided. None: new memory.
-    """
-
-    tensor: str
-    index: Any = None
-    out: Any = None
+from ._frameworks import Convert, converter
+from ._index import WHOLE, parse_index
+from ._progress import Progress
+from ._source import Read, ShardOfModel, Source
+from ._windows import DEFAULT_WINDOW_BYTES, iterate
 
 
 class FileDescription(NamedTuple):
@@ -69,8 +53,13 @@ class Client:
         max_resumes_without_progress: int = 5,
         connections: int = 1,
         chunk_bytes: int = 0,
+        tls_ca: str | os.PathLike[str] | None = None,
+        tls_cert: str | os.PathLike[str] | None = None,
+        tls_key: str | os.PathLike[str] | None = None,
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Touches no network: the first call connects.
+        """Touches no network: the first call connects. Files of TLS are read here.
 
         Args:
             target: "host:port", "unix:/path", or a URL as safe_open takes it, whose model is then the default of all
@@ -84,25 +73,34 @@ class Client:
             max_resumes_without_progress: So many attempts in a row may bring nothing.
             connections: Connections to the server, 1 to 64; reads of 64 MiB and more use all of them.
             chunk_bytes: Data in one message; 0: the server's choice, about 1 MiB.
+            tls_ca: PEM file with the authorities of which one has signed the server's certificate: TLS on TCP addresses.
+                None: what TENSORD_TLS_CA says; "" or nothing there: no TLS. Unix sockets have none in any case.
+            tls_cert: PEM file with this client's own certificate, for servers that ask for one; None: TENSORD_TLS_CERT.
+            tls_key: PEM file with its key; None: TENSORD_TLS_KEY.
+            token: The bearer token that goes with every call.
+            token_file: File that holds it, read again while the client lives; None: TENSORD_TOKEN_FILE.
+
+        Raises:
+            BadRequestError, a ValueError, where address or options make no sense, a file of TLS cannot be read, or a token
+            would travel in the clear: it does over TLS and Unix sockets only.
         """
         location = parse_target(target)
         self.address: str = location.address
         self.model: str = location.model
-        self._timeout = timeout
-        self._native = _core.Client(
-            location.address,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            chunk_bytes=chunk_bytes,
-            checksum=checksum,
-            retry=retry,
-            first_backoff=first_backoff,
-            last_backoff=last_backoff,
-            max_resumes_without_progress=max_resumes_without_progress,
-            connections=connections,
-        )
-        self._received = 0
-        self._received_lock = threading.Lock()
+        self._calls = Calls(timeout)
+        options = {
+            "timeout": timeout,
+            "connect_timeout": connect_timeout,
+            "chunk_bytes": chunk_bytes,
+            "checksum": checksum,
+            "retry": retry,
+            "first_backoff": first_backoff,
+            "last_backoff": last_backoff,
+            "max_resumes_without_progress": max_resumes_without_progress,
+            "connections": connections,
+        }
+        secrets = credentials(tls_ca, tls_cert, tls_key, token, token_file)
+        self._native = _core.Client(location.address, {**options, **secrets})
 
     def close(self) -> None:
         """Ends the connection as soon as no call runs; later calls raise FileClosedError. May be called often."""
@@ -120,13 +118,13 @@ class Client:
     @property
     def bytes_received(self) -> int:
         """Data bytes of all calls so far, of broken streams too."""
-        return self._received
+        return self._calls.bytes_received
 
     # What is there.
 
     def list_models(self, filter: str = "", *, timeout: float | None = None) -> list[ModelInfo]:
         """All models whose id matches the glob; "": all."""
-        return self._native.list_models(filter, self._call(timeout, None))
+        return self._native.list_models(filter, self._calls.new(timeout, None))
 
     def list_tensors(
         self,
@@ -141,7 +139,7 @@ class Client:
         """The tensors of a model that match the glob, in natural order of "name" or by "offset" in the files."""
         if order not in ("name", "offset"):
             raise BadRequestError(f"order is {order!r}, wanted is 'name' or 'offset'", "INVALID_ARGUMENT", "BAD_REQUEST")
-        call = self._call(timeout, version)
+        call = self._calls.new(timeout, version)
         return self._native.list_tensors(self._model(model), pattern, list(dtypes), order == "offset", call)
 
     def get_metadata(
@@ -154,14 +152,14 @@ class Client:
         timeout: float | None = None,
     ) -> ModelInfo:
         """A model with its files, their `__metadata__` (values longer than `max_value_bytes` are cut) and side files."""
-        call = self._call(timeout, version)
+        call = self._calls.new(timeout, version)
         return self._native.get_metadata(self._model(model), list(keys), max_value_bytes, call)
 
     def get_tensor_info(
         self, tensor: str, *, model: str | None = None, version: str | None = None, timeout: float | None = None
     ) -> TensorInfo:
         """Dtype, shape and place of one tensor."""
-        return self._native.get_tensor_info(self._model(model), tensor, self._call(timeout, version))
+        return self._native.get_tensor_info(self._model(model), tensor, self._calls.new(timeout, version))
 
     def plan(
         self,
@@ -176,7 +174,7 @@ class Client:
         native = parse_index(index).native if index is not None else None
         wanted = [patterns] if isinstance(patterns, str) else list(patterns)
         selections = [("", pattern, native) for pattern in wanted]
-        return self._native.plan(self._model(model), selections, self._call(timeout, version))
+        return self._native.plan(self._model(model), selections, self._calls.new(timeout, version))
 
     # Data.
 
@@ -196,10 +194,8 @@ class Client:
         Only the selected bytes travel. `index` is numpy's basic index (integers, slices with steps, `...`, None), one list
         of positions, or Shard; None is all of it.
         """
-        convert = converter(framework, device)
-        name = self._model(model)
-        parsed = WHOLE if index is None else self._parsed(tensor, index, name, version, timeout)
-        return self._get(name, tensor, parsed, convert, version, timeout)
+        source = self._source(model, converter(framework, device), version, timeout)
+        return source.get(tensor, WHOLE if index is None else source.cut(tensor, index))
 
     def read_many(
         self,
@@ -228,10 +224,9 @@ class Client:
             is read, where memory does not fit its result.
         """
         mapped = requests if isinstance(requests, Mapping) else None
-        reads: list[Read] = [self._as_read(n, w) for n, w in mapped.items()] if mapped is not None else [*requests]
-        name = self._model(model)
-        pinned = version or self._version_of(name, timeout)
-        arrays = self._read_all(name, reads, converter(framework, device), progress, pinned, timeout)
+        reads: list[Read] = [_as_read(n, w) for n, w in mapped.items()] if mapped is not None else [*requests]
+        source = self._source(model, converter(framework, device), version, timeout).pinned()
+        arrays = source.fill(source.plan(reads), progress)
         return dict(zip(mapped, arrays, strict=True)) if mapped is not None else arrays
 
     def iterate(
@@ -239,7 +234,7 @@ class Client:
         patterns: str | Iterable[str] = "*",
         *,
         index: Any = None,
-        shard: tuple[int, int, int] | tuple[int, Shard] | None = None,
+        shard: ShardOfModel = None,
         model: str | None = None,
         framework: str = "np",
         device: str | int = "cpu",
@@ -259,16 +254,14 @@ class Client:
                 come whole.
             timeout: Seconds for each stream.
         """
-        name = self._model(model)
-        pinned = version or self._version_of(name, timeout)
-        plan = self._expand(name, patterns, index, shard, pinned, timeout)
-        return self._windows(name, plan, converter(framework, device), window_bytes, progress, pinned, timeout)
+        source = self._source(model, converter(framework, device), version, timeout).pinned()
+        return iterate(source, source.expand(patterns, index, shard), window_bytes, progress)
 
     def load(
         self,
         patterns: str | Iterable[str] = "*",
         *,
-        shard: tuple[int, int, int] | tuple[int, Shard] | None = None,
+        shard: ShardOfModel = None,
         model: str | None = None,
         framework: str = "np",
         device: str | int = "cpu",
@@ -277,11 +270,8 @@ class Client:
         timeout: float | None = None,
     ) -> dict[str, Any]:
         """Every match of the globs, or this rank's `shard` (see iterate) of it, by name."""
-        name = self._model(model)
-        pinned = version or self._version_of(name, timeout)
-        plan = self._expand(name, patterns, None, shard, pinned, timeout)
-        arrays = self._fill(name, plan, converter(framework, device), progress, pinned, timeout)
-        return {planned.tensor: array for (planned, _), array in zip(plan, arrays, strict=True)}
+        source = self._source(model, converter(framework, device), version, timeout).pinned()
+        return source.load(patterns, shard, progress)
 
     # Files.
 
@@ -296,7 +286,7 @@ class Client:
         timeout: float | None = None,
     ) -> bytes:
         """The original bytes, or a range of them, of a model's file or side file, e.g. "config.json"."""
-        call = self._call(timeout, version)
+        call = self._calls.new(timeout, version)
         content, _ = self._native.read_file(self._model(model), file, offset, length, call)
         return content
 
@@ -313,7 +303,7 @@ class Client:
         partial = f"{os.fspath(path)}.{os.getpid()}.partial"
         try:
             with open(partial, "wb") as target:
-                call = self._call(timeout, version)
+                call = self._calls.new(timeout, version)
                 description = self._native.copy_file(self._model(model), file, target.fileno(), call)
             os.replace(partial, path)
         except BaseException:
@@ -322,10 +312,7 @@ class Client:
             raise
         return FileDescription(*description)
 
-    # How it is done.
-
-    def _call(self, timeout: float | None, version: str | None) -> Call:
-        return Call(self._timeout if timeout is None else timeout, version or "", False)
+    # For the other modules of this package.
 
     def _model(self, model: str | None) -> str:
         name = model or self.model
@@ -333,163 +320,17 @@ class Client:
             raise BadRequestError("no model: give model=, or a URL that names one", "INVALID_ARGUMENT", "BAD_REQUEST")
         return name
 
-    def _version_of(self, model: str, timeout: float | None) -> str:
-        """Of now. Asks for no metadata, as far as that can be asked for."""
-        return self._native.get_metadata(model, ["tensord"], 1, self._call(timeout, None)).version
+    def _source(
+        self, model: str | None, convert: Convert, version: str | None = None, timeout: float | None = None
+    ) -> Source:
+        return Source(self._native, self._calls, self._model(model), version, timeout, convert)
 
-    def _count(self, call: Call) -> None:
-        with self._received_lock:
-            self._received += call.bytes_received
-
-    def _parsed(self, tensor: str, index: Any, model: str, version: str | None, timeout: float | None) -> ParsedIndex:
-        """Asks for the tensor's shape where the index cannot be read without."""
-        items = index if isinstance(index, tuple) else (index,)
-        simple = all(isinstance(item, int | slice) or item is Ellipsis for item in items)
-        if simple:
-            return parse_index(index)
-        info = self._native.get_tensor_info(model, tensor, self._call(timeout, version))
-        return parse_index(index, info.shape)
-
-    def _get(
-        self,
-        model: str,
-        tensor: str,
-        parsed: ParsedIndex,
-        convert: Callable[..., Any],
-        version: str | None,
-        timeout: float | None,
-    ) -> Any:
-        call = self._call(timeout, version)
-        dtype, shape, data, _ = self._native.get_slice(model, tensor, parsed.native, call)
-        self._count(call)
-        return convert(data, dtype, parsed.shape(shape))
-
-    @staticmethod
-    def _as_read(name: str, what: Any) -> Read:
-        return Read(name, None, what) if is_destination(what) else Read(name, what)
-
-    def _read_all(
-        self,
-        model: str,
-        reads: list[Read],
-        convert: Callable[..., Any],
-        progress: Progress,
-        version: str,
-        timeout: float | None,
-    ) -> list[Any]:
-        indices = [WHOLE if r.index is None else self._parsed(r.tensor, r.index, model, version, timeout) for r in reads]
-        selections = [(r.tensor, "", index.native) for r, index in zip(reads, indices, strict=True)]
-        plan = self._native.plan(model, selections, self._call(timeout, version)) if selections else []
-        wanted = [_Wanted(p.tensor, i, r.out) for p, i, r in zip(plan, indices, reads, strict=True)]
-        return self._fill(model, list(zip(plan, wanted, strict=True)), convert, progress, version, timeout)
-
-    def _fill(
-        self,
-        model: str,
-        reads: list[tuple[PlannedRead, _Wanted]],
-        convert: Callable[..., Any],
-        progress: Progress,
-        version: str,
-        timeout: float | None,
-    ) -> list[Any]:
-        """Reads all into memory of their own or the caller's."""
-        requests, memories = [], []
-        for planned, wanted in reads:
-            memory = Buffer(planned.size_bytes) if wanted.out is None else wanted.out
-            if wanted.out is not None:
-                check_destination(wanted.out, planned, wanted.cut.shape(planned.shape))
-            memories.append(memory)
-            native = memory if wanted.out is None else native_memory(memory, wanted.cut)
-            requests.append((planned.tensor, wanted.cut.native, native))
-        call = self._call(timeout, version)
-        total = sum(planned.size_bytes for planned, _ in reads)
-        with progress_callback(progress, total) as callback:
-            failures = self._native.read_many(model, requests, callback, call)[2] if requests else []
-        self._count(call)
-        if failures:
-            raise failures[0][1]
-        return [
-            convert(memory, planned.dtype, wanted.cut.shape(planned.shape)) if wanted.out is None else wanted.out
-            for memory, (planned, wanted) in zip(memories, reads, strict=True)
-        ]
-
-    def _expand(
-        self,
-        model: str,
-        patterns: str | Iterable[str],
-        index: Any,
-        shard: tuple[int, int, int] | tuple[int, Shard] | None,
-        version: str,
-        timeout: float | None,
-    ) -> list[tuple[PlannedRead, _Wanted]]:
-        """Every match once, in order of the patterns, with what is to be read of it."""
-        if shard is not None and index is not None:
-            raise BadRequestError("give index or shard, not both: an index may hold a Shard", "INVALID_ARGUMENT")
-        wanted = [patterns] if isinstance(patterns, str) else list(patterns)
-        selections = [("", pattern, None) for pattern in wanted]
-        found = self._native.plan(model, selections, self._call(timeout, version)) if wanted else []
-        unique = list({planned.tensor: planned for planned in found}.values())
-        if shard is None and index is None:
-            return [(planned, _Wanted(planned.tensor, WHOLE)) for planned in unique]
-        cut = [_index_of(planned, index, shard) for planned in unique]
-        sliced = [(p.tensor, "", i.native) for p, i in zip(unique, cut, strict=True)]
-        plan = self._native.plan(model, sliced, self._call(timeout, version)) if sliced else []
-        return [(planned, _Wanted(planned.tensor, i)) for planned, i in zip(plan, cut, strict=True)]
-
-    def _windows(
-        self,
-        model: str,
-        plan: list[tuple[PlannedRead, _Wanted]],
-        convert: Callable[..., Any],
-        window_bytes: int,
-        progress: Progress,
-        version: str,
-        timeout: float | None,
-    ) -> Iterator[tuple[str, Any]]:
-        windows = _cut_windows(plan, window_bytes)
-        total, before = sum(p.size_bytes for p, _ in plan), 0
-        with progress_callback(progress, total) as report, ThreadPoolExecutor(1, "tensord-window") as reader:
-
-            def start(window: list[tuple[PlannedRead, _Wanted]], done: int) -> Future[list[Any]]:
-                shifted = None if report is None else (lambda size, *_: report(done + size))
-                return reader.submit(self._fill, model, window, convert, shifted, version, timeout)
-
-            pending = start(windows[0], 0) if windows else None
-            for number, window in enumerate(windows):
-                assert pending is not None
-                arrays = pending.result()
-                before += sum(planned.size_bytes for planned, _ in window)
-                more = number + 1 < len(windows)
-                pending = start(windows[number + 1], before) if more else None
-                for (planned, _), array in zip(window, arrays, strict=True):
-                    yield planned.tensor, array
+    def _cancellable(self) -> tuple[Client, CancellableCalls]:
+        """A twin on the same connection, and what ends its calls."""
+        twin, calls = object.__new__(Client), self._calls.cancellable()
+        twin.__dict__.update({**self.__dict__, "_calls": calls})
+        return twin, calls
 
 
-class _Wanted(NamedTuple):
-    tensor: str
-    cut: ParsedIndex
-    out: Any = None
-
-
-def _index_of(planned: PlannedRead, index: Any, shard: tuple[int, int, int] | tuple[int, Shard] | None) -> ParsedIndex:
-    if shard is None:
-        return parse_index(index, planned.shape)
-    dim = shard[0]
-    part = shard[1] if isinstance(shard[1], Shard) else Shard(shard[1], shard[2])
-    rank = len(planned.shape)
-    at = dim + rank if dim < 0 else dim
-    if not 0 <= at < rank:
-        return WHOLE
-    return parse_index((*[slice(None)] * at, part), planned.shape)
-
-
-def _cut_windows(plan: list[tuple[PlannedRead, _Wanted]], window_bytes: int) -> list[list[tuple[PlannedRead, _Wanted]]]:
-    windows: list[list[tuple[PlannedRead, _Wanted]]] = []
-    room = 0
-    for read in plan:
-        if not windows or read[0].size_bytes > room:
-            windows.append([])
-            room = window_bytes
-        windows[-1].append(read)
-        room -= read[0].size_bytes
-    return windows
+def _as_read(name: str, what: Any) -> Read:
+    return Read(name, None, what) if is_destination(what) else Read(name, what)

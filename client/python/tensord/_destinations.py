@@ -11,8 +11,8 @@ from ._index import ParsedIndex
 
 
 def is_destination(what: Any) -> bool:
-    """Whether a value is memory rather than an index. numpy's integers are indices."""
-    return _is_torch(what) or _is_numpy(what) or isinstance(what, bytearray | memoryview)
+    """Whether a value is memory rather than an index. numpy's integers, which are both, are indices."""
+    return _is_torch(what) or _is_numpy(what) or (not hasattr(type(what), "__index__") and _is_buffer(what))
 
 
 def check_destination(out: Any, planned: PlannedRead, shape: tuple[int, ...]) -> None:
@@ -63,6 +63,14 @@ def _described(
     span = item_bytes + sum((extent - 1) * stride for extent, stride in zip(shape, strides, strict=True))
     kept = [stride for axis, stride in enumerate(strides) if axis not in index.new_axes]
     return address, span, kept
+
+
+def _is_buffer(value: Any) -> bool:
+    try:
+        memoryview(value).release()
+    except TypeError:
+        return False
+    return True
 
 
 def _is_numpy(value: Any) -> bool:

@@ -13,8 +13,9 @@ from ._client import Client
 from ._core import ModelInfo, TensorInfo
 from ._errors import BadRequestError, TensorNotFoundError, make_error
 from ._frameworks import converter
-from ._index import parse_index
+from ._index import WHOLE, parse_index
 from ._progress import Progress
+from ._source import ShardOfModel
 
 # No metadata value is longer: a header has at most 100,000,000 bytes.
 _ALL_METADATA = 1 << 30
@@ -38,8 +39,8 @@ class safe_open:
         options: Of a connection of its own, see Client: timeout, checksum, retry and so on.
 
     Raises:
-        ModelNotFoundError, which is a FileNotFoundError; UnavailableError, a ConnectionError; TensordError for a framework
-        that there is not.
+        ModelNotFoundError, which is a FileNotFoundError; ModelStateError, an OSError, for a file that is invalid;
+        UnavailableError, a ConnectionError; TensordError for a framework that there is not.
 
     Thread-safe. Nothing but the bytes that are asked for travels, and no tensor shares memory with another.
     """
@@ -62,23 +63,25 @@ class safe_open:
     ) -> None:
         if backend not in _REFERENCE_BACKENDS:
             raise BadRequestError(f"backend {backend!r} is none of {_REFERENCE_BACKENDS}", "INVALID_ARGUMENT")
-        self._convert = converter(framework, device)
+        convert = converter(framework, device)
         self._open = True
         self._owned = client is None
         self._client = Client(filename, **options) if client is None else client
-        self._model = parse_url(filename).model if is_url(filename) else os.fspath(filename)
-        if not self._model:
-            raise BadRequestError(f"{filename!r} names no model", "INVALID_ARGUMENT", "BAD_REQUEST")
+        model = parse_url(filename).model if is_url(filename) else os.fspath(filename)
         self._listed: dict[str, TensorInfo] | None = None
         self._metadata: ModelInfo | None = None
         try:
             # Few bytes whatever the model has; the version then holds for everything.
-            info = self._client.get_metadata(model=self._model, keys=["tensord"], max_value_bytes=1, version=version)
+            if not model:
+                raise BadRequestError(f"{filename!r} names no model", "INVALID_ARGUMENT", "BAD_REQUEST")
+            info = self._client.get_metadata(model=model, keys=["tensord"], max_value_bytes=1, version=version)
+            _check_state(info)
         except BaseException:
             self.close()
             raise
         self.version: str = info.version
         self.model: str = info.id
+        self._source = self._client._source(info.id, convert, info.version)
 
     def __enter__(self) -> safe_open:
         self._check_open()
@@ -110,7 +113,7 @@ class safe_open:
         self._check_open()
         if self._metadata is None:
             self._metadata = self._client.get_metadata(
-                model=self._model, max_value_bytes=_ALL_METADATA, version=self.version
+                model=self.model, max_value_bytes=_ALL_METADATA, version=self.version
             )
         found = [file.metadata for file in self._metadata.files if file.metadata is not None]
         if not found:
@@ -127,12 +130,13 @@ class safe_open:
 
     def get_tensor(self, name: str) -> Any:
         """The whole tensor."""
-        return self._get(name, None)
+        self._check_open()
+        return self._source.get(name, WHOLE)
 
     def get_tensors(self, *, progress: Progress = None) -> dict[str, Any]:
         """All tensors by name, in one stream."""
         self._check_open()
-        return self._load("*", progress)
+        return self._load(progress)
 
     def get_slice(self, name: str) -> SafeSlice:
         """A tensor to be indexed; only what the index selects travels."""
@@ -143,17 +147,9 @@ class safe_open:
         """The connection, for everything that the reference has no method for."""
         return self._client
 
-    def _load(self, patterns: str, progress: Progress, shard: Any = None) -> dict[str, Any]:
-        # The converter stands for framework and device.
-        plan = self._client._expand(self._model, patterns, None, shard, self.version, None) if self._infos() else []
-        arrays = self._client._fill(self._model, plan, self._convert, progress, self.version, None)
-        return {planned.tensor: array for (planned, _), array in zip(plan, arrays, strict=True)}
-
-    def _get(self, name: str, index: Any) -> Any:
-        self._check_open()
-        shape = None if self._listed is None or name not in self._listed else self._listed[name].shape
-        parsed = parse_index((), shape) if index is None else parse_index(index[0], shape)
-        return self._client._get(self._model, name, parsed, self._convert, self.version, None)
+    def _load(self, progress: Progress, shard: ShardOfModel = None) -> dict[str, Any]:
+        """A model without tensors, which no pattern matches, is an empty dict as in the reference."""
+        return self._source.load("*", shard, progress) if self._infos() else {}
 
     def _check_open(self) -> None:
         if not self._open:
@@ -162,7 +158,7 @@ class safe_open:
     def _infos(self) -> dict[str, TensorInfo]:
         self._check_open()
         if self._listed is None:
-            listing = self._client.list_tensors(model=self._model, version=self.version)
+            listing = self._client.list_tensors(model=self.model, version=self.version)
             self._listed = {info.name: info for info in listing.tensors}
         return self._listed
 
@@ -170,7 +166,7 @@ class safe_open:
         """Asks for the one tensor where nobody has asked for all of them."""
         self._check_open()
         if self._listed is None:
-            return self._client.get_tensor_info(name, model=self._model, version=self.version)
+            return self._client.get_tensor_info(name, model=self.model, version=self.version)
         if name not in self._listed:
             message = f"File does not contain tensor {name}"
             raise make_error("NOT_FOUND", "TENSOR_NOT_FOUND", message) from TensorNotFoundError(message)
@@ -200,8 +196,7 @@ class SafeSlice:
     def __getitem__(self, index: Any) -> Any:
         file = self._file
         file._check_open()
-        parsed = parse_index(index, self._info.shape)
-        return file._client._get(file._model, self._info.name, parsed, file._convert, file.version, None)
+        return file._source.get(self._info.name, parse_index(index, self._info.shape))
 
     def __repr__(self) -> str:
         return f"<tensord.SafeSlice of {self._info.name}: {self._info.dtype} {list(self._info.shape)}>"
@@ -213,7 +208,7 @@ def load_file(
     *,
     framework: str = "np",
     backend: str = "mmap",
-    shard: Any = None,
+    shard: ShardOfModel = None,
     progress: Progress = None,
     **options: Any,
 ) -> dict[str, Any]:
@@ -233,7 +228,15 @@ def load_file(
             found: dict[str, Any] = file.get_tensors()
             return found
     with safe_open(filename, framework, device, backend=backend, **options) as file:
-        return file._load("*", progress, shard)
+        return file._load(progress, shard)
+
+
+def _check_state(info: ModelInfo) -> None:
+    """A file whose header is invalid does not open, as in the reference; a model of which a part is missing does."""
+    if info.state == "INVALID" and info.problems:
+        problem = info.problems[0]
+        text = f"{problem.file}: {problem.message}" if problem.file else problem.message
+        raise make_error("FAILED_PRECONDITION", problem.reason, f"model {info.id!r} cannot be read: {text}")
 
 
 def _reference(name: str) -> Any:

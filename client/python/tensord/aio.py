@@ -15,38 +15,14 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from . import _client, _open
-from ._client import FileDescription, Read
-from ._core import Call, ModelInfo, PlannedRead, TensorInfo, TensorList
+from ._calls import CancellableCalls
+from ._client import FileDescription
+from ._core import ModelInfo, PlannedRead, TensorInfo, TensorList
+from ._source import Read
 
 _T = TypeVar("_T")
 
 DEFAULT_MAX_CALLS = 4
-
-
-class _Cancellable(_client.Client):
-    """Remembers the calls of one task, to cancel them."""
-
-    def __init__(self, shared: _client.Client) -> None:
-        self.__dict__.update(shared.__dict__)  # One connection, one set of counters.
-        self._shared = shared
-        self._calls: list[Call] = []
-        self._cancelled = False
-
-    def _call(self, timeout: float | None, version: str | None) -> Call:
-        call = super()._call(timeout, version)
-        self._calls.append(call)
-        if self._cancelled:
-            call.cancellation.cancel()
-        return call
-
-    def _count(self, call: Call) -> None:
-        self._shared._count(call)
-
-    def cancel(self) -> None:
-        """Ends the call that runs and those that would follow."""
-        self._cancelled = True
-        for call in list(self._calls):
-            call.cancellation.cancel()
 
 
 class Client:
@@ -118,18 +94,25 @@ class Client:
 
     async def iterate(self, patterns: str | Iterable[str] = "*", **options: Any) -> AsyncIterator[tuple[str, Any]]:
         """See tensord.Client.iterate."""
-        reader = _Cancellable(self._client)  # One for the whole iteration: a window outlives the step that began it.
-        found = await self._run(lambda c: c.iterate(patterns, **options), reader)
-        while (item := await self._run(lambda _: next(found, None), reader)) is not None:
-            yield item
+        # One for the whole iteration: a window outlives the step that began it.
+        client, calls = self._client._cancellable()
+        try:
+            found = await self._await(lambda: client.iterate(patterns, **options), calls)
+            while (item := await self._await(lambda: next(found, None), calls)) is not None:
+                yield item
+        finally:
+            calls.cancel()
 
-    async def _run(self, work: Callable[[_client.Client], _T], reader: _Cancellable | None = None) -> _T:
-        client = reader or _Cancellable(self._client)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, functools.partial(work, client))
+    async def _run(self, work: Callable[[_client.Client], _T]) -> _T:
+        client, calls = self._client._cancellable()
+        return await self._await(lambda: work(client), calls)
+
+    async def _await(self, work: Callable[[], _T], calls: CancellableCalls) -> _T:
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            client.cancel()
+            calls.cancel()
             # The memory that it writes to is the caller's again only when it has ended.
             await asyncio.wait([future])
             future.exception()
