@@ -2,12 +2,14 @@
 import copy
 import itertools
 import json
+import re
+import shutil
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from commands import TOOLS, run
+from commands import ROOT, TOOLS, run
 from manifests import KUBERNETES, MODEL_VOLUMES, OVERLAYS, containers, pod_template, render, with_models_from, workloads
 
 FIRST_WITH_SIDECARS = "1.29"  # restartPolicy of an init container.
@@ -120,6 +122,15 @@ def test_an_object_store_is_read_with_pread(combination):
     _, volume, objects = combination
     [settings] = [o for o in objects if o["kind"] == "ConfigMap"]
     assert settings["data"].get("TENSORD_READ_MODE") == ("pread" if volume == "object-store" else None)
+
+
+def test_readme_says_how_to_name_the_images(tmp_path):
+    [text] = re.findall(r"^```yaml\n(resources: .*?)```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    shutil.copytree(KUBERNETES, tmp_path / "deploy" / "kubernetes")
+    (tmp_path / "kustomization.yaml").write_text(text.replace("REGISTRY", "registry.example"))
+    worker = workloads(render(tmp_path))["Deployment/worker"]
+    assert {name: container["image"] for name, container in containers(worker).items()} == {
+        "tensord": "registry.example/tensord", "worker": "registry.example/tensord-worker"}
 
 
 def test_the_service_is_headless_and_finds_the_pods():
