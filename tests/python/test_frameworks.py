@@ -50,6 +50,30 @@ def test_torch_dtypes_are_the_reference_s(torch, module_server, tmp_path):
         assert torch.equal(got[name].view(torch.uint8), want[name].view(torch.uint8)), name
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2"])
+def test_torch_s_small_floats_by_slice_by_shard_and_into_given_memory(torch, module_server, tmp_path, name):
+    from safetensors.torch import save_file
+
+    dtype = getattr(torch, name)
+    want = torch.arange(-96, 96).reshape(12, 16).to(torch.float32).to(dtype)
+    save_file({"w": want, "v": want[0].clone()}, tmp_path / "m.safetensors")
+
+    def same(a, b):
+        return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a.contiguous().view(torch.uint8), b.contiguous().view(torch.uint8))
+
+    with tensord.Client(f"tensord://{module_server(tmp_path).address}/m") as client:
+        assert same(client.get_tensor("w", np.s_[1::3, 4:12], framework="pt"), want[1::3, 4:12])
+        for dim in (0, 1):
+            parts = [client.load("*", shard=(dim, rank, 4), framework="pt") for rank in range(4)]
+            assert same(torch.cat([part["w"].view(torch.uint8) for part in parts], dim),
+                        torch.cat([piece.contiguous().view(torch.uint8) for piece in want.chunk(4, dim)], dim))
+        dense, wide = torch.zeros(12, 16, dtype=dtype), torch.zeros(12, 32, dtype=dtype)
+        flat = torch.zeros(want.nbytes, dtype=torch.uint8)
+        client.read_many([tensord.Read("w", out=dense), tensord.Read("w", out=wide[:, ::2]), tensord.Read("w", out=flat)])
+        assert same(dense, want) and same(wide[:, ::2], want) and torch.equal(flat, want.view(torch.uint8).reshape(-1))
+        assert not wide[:, 1::2].contiguous().view(torch.uint8).any()
+
+
 @pytest.mark.parametrize("framework, module", [("jax", "jax"), ("tf", "tensorflow"), ("mlx", "mlx"), ("paddle", "paddle")])
 def test_other_frameworks_get_the_same_values(url, tensors, framework, module):
     pytest.importorskip(module, reason=f"needs {module}")

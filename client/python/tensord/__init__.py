@@ -12,7 +12,7 @@ the same for asyncio, and `tensord.patch()` makes safetensors itself accept such
 
 import atexit as _atexit
 import os as _os
-from pkgutil import extend_path as _extend_path
+import sys as _sys
 
 from . import _core
 from ._address import Location, is_url, parse_url
@@ -82,7 +82,11 @@ __all__ = [
 ]
 
 # Generated gRPC code for the service lives in tensord/v1, in whatever folder it was generated.
-__path__ = _extend_path(__path__, __name__)
+__path__ += [
+    _folder
+    for _parent in _sys.path
+    if _os.path.isdir(_folder := _os.path.join(_parent, "tensord")) and _folder not in __path__
+]
 
 _core.set_error_factory(make_error)
 _atexit.register(_core.close_exit_gate)

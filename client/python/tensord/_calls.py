@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures.thread  # noqa: F401 - Its own hook must come first; see _end_with_interpreter.
+import functools
+import importlib
 import threading
 import weakref
 
@@ -46,6 +47,7 @@ class CancellableCalls(Calls):
         super().__init__(parent._timeout)
         self._parent = parent
         self._cancellation = Cancellation()
+        _end_with_interpreter()
         _unattended.add(self)
 
     def new(self, timeout: float | None = None, version: str | None = None) -> Call:
@@ -66,14 +68,19 @@ class CancellableCalls(Calls):
 _unattended: weakref.WeakSet[CancellableCalls] = weakref.WeakSet()
 
 
-def _end_with_interpreter() -> None:
+def _end_all() -> None:
     """Nobody will fetch the results any more, and the interpreter joins the threads before it ends."""
     for calls in list(_unattended):
         calls.cancel()
 
 
-# Hooks run in reverse order, so this one comes before the one that joins; atexit's would come after. Where CPython has no
-# such function, the interpreter waits until the calls have ended by themselves.
-_register = getattr(threading, "_register_atexit", None)
-if _register is not None:
-    _register(_end_with_interpreter)
+@functools.cache
+def _end_with_interpreter() -> None:
+    """Hooks run in reverse order: ours comes before the one of concurrent.futures, which joins; atexit's would come after.
+
+    Where CPython has no such function, the interpreter waits until the calls have ended by themselves.
+    """
+    importlib.import_module("concurrent.futures.thread")
+    register = getattr(threading, "_register_atexit", None)
+    if register is not None:
+        register(_end_all)

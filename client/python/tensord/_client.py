@@ -18,7 +18,6 @@ from ._frameworks import Convert, converter
 from ._index import WHOLE, parse_index
 from ._progress import Progress
 from ._source import Read, ShardOfModel, Source
-from ._windows import DEFAULT_WINDOW_BYTES, iterate
 
 
 class FileDescription(NamedTuple):
@@ -238,7 +237,7 @@ class Client:
         model: str | None = None,
         framework: str = "np",
         device: str | int = "cpu",
-        window_bytes: int = DEFAULT_WINDOW_BYTES,
+        window_bytes: int = 64 << 20,
         progress: Progress = None,
         version: str | None = None,
         timeout: float | None = None,
@@ -255,6 +254,8 @@ class Client:
             timeout: Seconds for each stream.
         """
         source = self._source(model, converter(framework, device), version, timeout).pinned()
+        from ._windows import iterate  # With concurrent.futures, which takes longer to import than all of this package.
+
         return iterate(source, source.expand(patterns, index, shard), window_bytes, progress)
 
     def load(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib
-import importlib.abc
 import importlib.machinery
 import os
 import shutil
@@ -175,7 +174,7 @@ def _templates(original: Any) -> Any:
     return call
 
 
-class _HubFinder(importlib.abc.MetaPathFinder):
+class _HubFinder:
     """Patches transformers' module as soon as it is imported, for programs that patch first."""
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:

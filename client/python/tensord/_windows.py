@@ -10,9 +10,6 @@ from typing import Any
 from ._progress import Progress, progress_callback
 from ._source import Planned, Source
 
-# What is asked for at once, and so roughly half of what is held.
-DEFAULT_WINDOW_BYTES = 64 << 20
-
 
 def iterate(source: Source, plan: list[Planned], window_bytes: int, progress: Progress) -> Iterator[tuple[str, Any]]:
     """Yields (name, tensor) in the plan's order. Left early, it ends the call that reads ahead."""
