@@ -22,6 +22,11 @@ _spec.loader.exec_module(_fixtures)
 Server, bin_dir, server, module_server = (
     _fixtures.Server, _fixtures.bin_dir, _fixtures.server, _fixtures.module_server)
 
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "frameworks: needs torch and its like; see run.sh")
+
+
 PROGRAM_SECONDS = 120  # Far above what any program here takes, so that only a hung one meets it.
 
 

@@ -10,7 +10,7 @@ import pytest
 from certificates import Authority
 from safetensors.numpy import save_file
 
-ROUNDS, AT_ONCE = 20, 4
+AT_ONCE = 4
 PATIENCE_SECONDS = 120  # Far above what an exit takes, so that only a hung one meets it.
 
 DAEMONS = """
@@ -107,10 +107,10 @@ def run(program, *arguments):
                           timeout=PATIENCE_SECONDS)
 
 
-def rounds(program, *arguments):
+def rounds(count, program, *arguments):
     """What many processes made of it; each gets its number as the last argument."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(lambda number: run(program, *arguments, number), range(ROUNDS)))
+        return list(pool.map(lambda number: run(program, *arguments, number), range(count)))
 
 
 def check(result):
@@ -120,13 +120,13 @@ def check(result):
 
 
 def test_daemon_threads_in_the_middle_of_reads(large):
-    for result in rounds(DAEMONS, large):
+    for result in rounds(12, DAEMONS, large):
         check(result)
 
 
 @pytest.mark.parametrize("program", [OPEN_ITERATORS, LIVE_TASKS], ids=["open iterators", "live tasks"])
 def test_what_nobody_has_ended(large, program):
-    for result in rounds(program, large):
+    for result in rounds(4, program, large):
         check(result)
 
 
@@ -141,7 +141,7 @@ def test_a_failing_tls_handshake(module_server, tmp_path):
     cert, key = Authority(tmp_path / "authority").server(tmp_path / "credentials")
     address = module_server(tmp_path, "--tls-cert", cert, "--tls-key", key).address
     stranger = Authority(tmp_path / "stranger").ca
-    for result in rounds(FAILING_HANDSHAKE, address, stranger):
+    for result in rounds(20, FAILING_HANDSHAKE, address, stranger):
         check(result)
         assert "refused" in result.stdout
 

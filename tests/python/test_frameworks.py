@@ -1,14 +1,18 @@
-"""torch, jax and the others, where they are installed; TENSORD_PYTHON_TORCH=1 installs torch and jax."""
+"""torch, jax and the others, where they are installed; TENSORD_PYTHON_TORCH=1 installs torch and jax, and has these run."""
 
 import numpy as np
 import pytest
 
 import tensord
 
+pytestmark = pytest.mark.frameworks
+
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch", reason="needs torch: TENSORD_PYTHON_TORCH=1")
+    import torch
+
+    return torch
 
 
 def test_torch_tensors_have_the_values_and_memory_of_their_own(torch, url, tensors):

@@ -107,10 +107,9 @@ print("embedded")
     assert "embedded" in run_program(program, MINILM, minilm, OPENBLAS_NUM_THREADS="1")
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize("patched", ["first", "later"])
 def test_transformers_loads_a_model_by_its_url(run_program, minilm, patched):
-    pytest.importorskip("torch", reason="needs torch: TENSORD_PYTHON_TORCH=1")
-    pytest.importorskip("transformers", reason="needs transformers: TENSORD_PYTHON_TORCH=1")
     assert "same" in run_program("""
 import sys, torch, tensord
 if sys.argv[3] == "first":

@@ -40,7 +40,7 @@ def check(opened, shape, index):
     np.testing.assert_array_equal(got, want)
 
 
-LOTS = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LOTS = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @LOTS
@@ -115,3 +115,24 @@ def test_an_uneven_shard_says_so(opened):
     assert raised.value.reason == "UNEVEN_SHARD"
 
 
+
+
+@LOTS
+@given(data=st.data())
+def test_any_index_reads_into_any_strided_memory(opened, data):
+    """The result goes where it belongs, and between its elements nothing is written."""
+    shape = data.draw(st.sampled_from(SHAPES))
+    index = data.draw(basic_indices(shape, allow_newaxis=True, allow_ellipsis=True))
+    index = ... if index is None else index  # None is no index for Read.
+    want = np.asarray(array_of(shape)[index])
+    steps = [data.draw(st.integers(1, 3)) for _ in want.shape]
+    pads = [data.draw(st.integers(0, 2)) for _ in want.shape]
+    order = data.draw(st.permutations(range(want.ndim)))
+    extents = [pad + step * extent for extent, step, pad in zip(want.shape, steps, pads, strict=True)]
+    memory = np.full([extents[axis] for axis in order], -7, np.int32).transpose(np.argsort(order))
+    place = (*(slice(pad, None, step) for step, pad in zip(steps, pads, strict=True)), ...)  # Never a scalar.
+    out = memory[place]
+    assert out.shape == want.shape
+    opened.client.read_many([tensord.Read(str(shape), index, out)], model="m")
+    np.testing.assert_array_equal(out, want)
+    assert np.count_nonzero(memory == -7) == memory.size - want.size
