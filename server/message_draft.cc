@@ -33,13 +33,14 @@ void MessageDraft::Cut(size_t num_parts) {
 
 void MessageDrafter::Draft(const StreamPosition& position, ModelFiles& files,
                            uint64_t max_data_bytes, MessageDraft& draft) const {
+  files.BeginMessage();
   draft.parts.clear();
   draft.after = position;
   StreamPosition& at = draft.after;
   uint64_t data_room = max_data_bytes;
   uint64_t total_room = max_data_bytes + kMaxPrefixBytes;
   uint64_t work_room = kMaxTouchedBytes;
-  while (at.next < plan_.results.size()) {
+  while (at.next < plan_.results.size() && Admit(plan_.results[at.next], files)) {
     const DraftPart part = NextPart(at, files, data_room, work_room);
     const uint64_t end = plan_.results[part.index].end;
     const bool completes =
@@ -64,6 +65,14 @@ void MessageDrafter::Draft(const StreamPosition& position, ModelFiles& files,
   draft.touched_bytes = kMaxTouchedBytes - work_room;
 }
 
+bool MessageDrafter::Admit(const PlannedResult& result, ModelFiles& files) const {
+  return !ReadsFile(result) || files.Admit(result.file);
+}
+
+bool MessageDrafter::ReadsFile(const PlannedResult& result) const {
+  return !options_.plan_only && result.begin < result.end;
+}
+
 DraftPart MessageDrafter::NextPart(const StreamPosition& position, ModelFiles& files, uint64_t room,
                                    uint64_t work_room) const {
   const PlannedResult& result = plan_.results[position.next];
@@ -72,7 +81,7 @@ DraftPart MessageDrafter::NextPart(const StreamPosition& position, ModelFiles& f
   part.has_header = !position.begun;
   part.offset_bytes = position.begun ? position.offset_bytes : result.begin;
   const size_t file = result.file;
-  if (!options_.plan_only && result.begin < result.end) {
+  if (ReadsFile(result)) {
     if (files.status(file).ok()) {
       files.TryOpen(file);  // Else it is presumed to be mapped.
       Measure(result, files.is_mapped(file), room, part);

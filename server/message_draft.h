@@ -67,7 +67,8 @@ class MessageDrafter {
   MessageDrafter(const ReadPlan& plan, const Options& options) : plan_(plan), options_(options) {}
 
   // What comes at `position`: results in `files` that have failed become errors. At most
-  // `max_data_bytes` of data, and kMaxTouchedBytes of work. Fills `draft`.
+  // `max_data_bytes` of data, kMaxTouchedBytes of work and ModelFiles::kMaxPerMessage files. Fills
+  // `draft`.
   void Draft(const StreamPosition& position, ModelFiles& files, uint64_t max_data_bytes,
              MessageDraft& draft) const;
 
@@ -75,6 +76,9 @@ class MessageDrafter {
   TensorPartView View(const DraftPart& part) const;
 
  private:
+  // Whether a part of `result` may stand in this message.
+  bool Admit(const PlannedResult& result, ModelFiles& files) const;
+  bool ReadsFile(const PlannedResult& result) const;
   // The most of the result at `position` that one part with at most `room` bytes of data can hold.
   DraftPart NextPart(const StreamPosition& position, ModelFiles& files, uint64_t room,
                      uint64_t work_room) const;

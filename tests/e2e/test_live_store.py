@@ -345,8 +345,19 @@ def test_a_checkpoint_of_1433_shards_needs_few_descriptors(server, store, connec
         _, results = collect(stub.GetTensors(pb.GetTensorsRequest(model="big", selections=wanted)))
         read_so_far |= {(result.tensor, bytes(result.data)) for result in results.values()}
     assert read_so_far == {(f"w{shard}", b"%05d" % shard) for shard in range(SHARDS)}
+    kept = fds + 64 + 8  # A quarter of the descriptors for files that were used last.
     wait_until(lambda: num_mappings(running.pid, str(store)) <= 64, "a quarter of the descriptors is kept")
-    assert num_fds(running.pid) <= fds + 64 + 8
+    assert num_fds(running.pid) <= kept
+    # All of it by one call, and by several at once: a stream lets go of the shards that it has behind it.
+    everything = {(f"w{shard}", b"%05d" % shard) for shard in range(SHARDS)}
+    for streams in (1, 4):
+        calls = [stub.GetTensors(pb.GetTensorsRequest(model="big", selections=[pb.Selection(pattern="*")]))
+                 for _ in range(streams)]
+        for call in calls:
+            _, results = collect(call)
+            assert {(result.tensor, bytes(result.data)) for result in results.values()} == everything
+    wait_until(lambda: num_mappings(running.pid, str(store)) <= 64, "a quarter of the descriptors is kept")
+    assert num_fds(running.pid) <= kept
 
 
 def test_a_listing_of_many_models_knows_them_all(server, store, connect):
