@@ -6,18 +6,25 @@
 #include "src/error.h"
 #include "src/escape.h"
 #include "src/hub_cache.h"
+#include "src/status_macros.h"
 #include "src/store_scan.h"
 
 namespace tensord {
 
+absl::Status CatalogView::CheckAllowed(absl::string_view name) const {
+  if (rights_ == nullptr || rights_->Allow(name)) return absl::OkStatus();
+  return MakeError(ErrorReason::kPermissionDenied,
+                   absl::StrCat("these credentials are not good for a model called ", Quote(name)));
+}
+
 absl::StatusOr<std::shared_ptr<const Model>> CatalogView::Find(absl::string_view name) const {
-  if (rights_ == nullptr) return catalog_->Find(name);
-  if (!rights_->Allow(name)) {
-    return MakeError(
-        ErrorReason::kPermissionDenied,
-        absl::StrCat("these credentials are not good for a model called ", Quote(name)));
-  }
-  return catalog_->Find(name, [this](absl::string_view id) { return rights_->Allow(id); });
+  TENSORD_RETURN_IF_ERROR(CheckAllowed(name));
+  return catalog_->Find(name, [this](absl::string_view id) { return Shows(id); });
+}
+
+absl::StatusOr<Catalog::Known> CatalogView::FindKnown(absl::string_view name) const {
+  TENSORD_RETURN_IF_ERROR(CheckAllowed(name));
+  return catalog_->FindKnown(name, [this](absl::string_view id) { return Shows(id); });
 }
 
 bool CatalogView::ShowsSideFile(const Model& model, absl::string_view file) const {

@@ -29,6 +29,9 @@ class CatalogView {
   // means anything or not; suggestions and candidates are such as the caller may read.
   absl::StatusOr<std::shared_ptr<const Model>> Find(absl::string_view name) const;
 
+  // The same as Find without waiting for a file: see Catalog::FindKnown.
+  absl::StatusOr<Catalog::Known> FindKnown(absl::string_view name) const;
+
   // Whether the caller may know the model of this id.
   bool Shows(absl::string_view id) const { return rights_ == nullptr || rights_->Allow(id); }
 
@@ -40,6 +43,8 @@ class CatalogView {
   const Catalog& catalog() const { return *catalog_; }
 
  private:
+  absl::Status CheckAllowed(absl::string_view name) const;
+
   std::shared_ptr<const Catalog> catalog_;
   std::shared_ptr<const ModelRights> rights_;  // Null: everything.
 };

@@ -1,5 +1,6 @@
 // tensord: reads flags, scans the stores, serves until it is told to stop.
 #include <fcntl.h>
+#include <grpc/grpc.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -96,6 +97,13 @@ void LogStart(const Flags& flags) {
                        {"max_request_size", static_cast<uint64_t>(flags.server.max_request_bytes)},
                        {"log_level", flags.log_level}});
 }
+
+// What ending takes beyond the grace, on a busy machine.
+constexpr std::chrono::milliseconds kExitPatience(1000);
+
+// Whoever gives gRPC up last waits for a poller of its, which may sleep for 10 s. Nothing that gRPC
+// holds outlives the process. Makes threads.
+void KeepGrpcAtExit() { grpc_init(); }
 
 // Each file that is served takes a descriptor, and shells hand out few by default.
 void RaiseDescriptorLimit() {
@@ -323,7 +331,8 @@ int Main(int argc, const char* const* argv) {
     return NoSandbox(confined);
   }
   ReloadSignal reload;
-  StopSignal stop;
+  StopSignal stop(flags.drain_delay + flags.shutdown_grace + kExitPatience);
+  KeepGrpcAtExit();
   return Serve(flags, sandbox, stop, reload);
 }
 

@@ -18,6 +18,8 @@
 #include "server/describe_call.h"
 #include "server/file_stream.h"
 #include "server/get_metadata.h"
+#include "server/header_wait.h"
+#include "server/late_producer.h"
 #include "server/list_models.h"
 #include "server/list_tensors.h"
 #include "server/peek_tensor.h"
@@ -46,50 +48,29 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Request* request) {
                                                           Request::descriptor()->full_name()));
 }
 
-// Ends a unary call.
-template <typename Response>
-void Reply(const absl::StatusOr<Response>& answer, CallContext& call, grpc::ByteBuffer* response,
-           grpc::ServerUnaryReactor* reactor) {
-  absl::Status status = answer.status();
-  if (answer.ok()) {
-    bool owns_buffer = false;
-    status =
-        FromGrpc(grpc::SerializationTraits<Response>::Serialize(*answer, response, &owns_buffer));
-  }
-  reactor->Finish(call.End(status));
-}
-
-// What `function` makes of the request for `caller`.
-template <typename Request, typename Response>
-absl::StatusOr<Response> Ask(
-    const LiveCatalog& live, const absl::StatusOr<Caller>& caller, const grpc::ByteBuffer& bytes,
-    absl::StatusOr<Response> (*function)(const CatalogView&, const Request&), CallRecord& record) {
-  TENSORD_RETURN_IF_ERROR(caller.status());
-  Request request;
-  TENSORD_RETURN_IF_ERROR(Parse(bytes, &request));
-  Describe(request, record);
-  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return function(CatalogView(catalog, caller->models), request);
-}
-
-// Parses the request of a streaming method and makes its producer with
-// `open(catalog, request, record)`.
+// Parses the request of a streaming method and makes its producer with `open(catalog, request,
+// record)`. If that has to wait for headers and `wait` is there, it is set instead.
 template <typename Request, typename Open>
 ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::ByteBuffer& bytes,
-                   Open open, CallRecord& record) {
+                   Open open, CallRecord& record, std::optional<FilePlace>* wait) {
   google::protobuf::Arena arena;  // A batch has many small messages.
   auto* const request = google::protobuf::Arena::CreateMessage<Request>(&arena);
   TENSORD_RETURN_IF_ERROR(Parse(bytes, request));
   Describe(*request, record);
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(*request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return open(CatalogView(catalog, caller.models), *request, record);
+  const CatalogView view(catalog, caller.models);
+  const HeaderWait headers = WaitForHeaders(view, *request);
+  if (wait == nullptr || !headers.place) return open(view, *request, record);
+  *wait = headers.place;
+  return nullptr;
 }
 
 // The same for a batch, which is read where it lies.
 template <typename Open>
 ProducerOr ProduceBatch(const LiveCatalog& live, const Caller& caller,
-                        const grpc::ByteBuffer& bytes, Open open, CallRecord& record) {
+                        const grpc::ByteBuffer& bytes, Open open, CallRecord& record,
+                        std::optional<FilePlace>* wait) {
   grpc::Slice slice;
   if (!bytes.DumpToSingleSlice(&slice).ok()) {
     return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
@@ -104,7 +85,11 @@ ProducerOr ProduceBatch(const LiveCatalog& live, const Caller& caller,
   }
   Describe(*request, record);
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  return open(CatalogView(catalog, caller.models), *request, record);
+  const CatalogView view(catalog, caller.models);
+  const HeaderWait headers = WaitForHeaders(view, request->model());
+  if (wait == nullptr || !headers.place) return open(view, *request, record);
+  *wait = headers.place;
+  return nullptr;
 }
 
 // The options that all tensor requests share.
@@ -138,6 +123,32 @@ ProducerOr OpenBatch(const CatalogView& catalog, const BatchRequestView& request
 
 }  // namespace
 
+// From its beginning to its answer, wherever that is found.
+template <typename Request>
+struct TensorService::UnaryCall {
+  UnaryCall(CallMethod method, Context* grpc_context, CallObserver* observer,
+            grpc::ByteBuffer* answer)
+      : context(method, grpc_context, observer),
+        reactor(grpc_context->DefaultReactor()),
+        response(answer) {}
+
+  void Finish(const absl::Status& status) { reactor->Finish(context.End(status)); }
+
+  template <typename Response>
+  void Reply(const absl::StatusOr<Response>& answer) {
+    if (!answer.ok()) return Finish(answer.status());
+    bool owns_buffer = false;
+    Finish(
+        FromGrpc(grpc::SerializationTraits<Response>::Serialize(*answer, response, &owns_buffer)));
+  }
+
+  CallContext context;
+  grpc::ServerUnaryReactor* const reactor;
+  grpc::ByteBuffer* const response;
+  Request request;
+  std::optional<CatalogView> view;
+};
+
 grpc::ServerUnaryReactor* TensorService::ListModels(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
@@ -156,30 +167,19 @@ grpc::ServerUnaryReactor* TensorService::GetMetadata(Context* context,
   return Answer(CallMethod::kGetMetadata, context, &tensord::GetMetadata, *request, response);
 }
 
+// The headers may wait in one place, the values in another.
 grpc::ServerUnaryReactor* TensorService::PeekTensor(Context* context,
                                                     const grpc::ByteBuffer* request,
                                                     grpc::ByteBuffer* response) {
-  const auto call = std::make_shared<CallContext>(CallMethod::kPeekTensor, context, observer_);
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  const auto parsed = std::make_shared<v1::PeekTensorRequest>();
-  std::optional<CatalogView> view;
-  const auto place = [&]() -> absl::StatusOr<FilePlace> {
-    TENSORD_ASSIGN_OR_RETURN(const Caller caller, AdmitUnary(*call));
-    TENSORD_RETURN_IF_ERROR(Parse(*request, parsed.get()));
-    Describe(*parsed, call->record());
-    TENSORD_ASSIGN_OR_RETURN(auto catalog, Current(*catalog_));
-    view.emplace(std::move(catalog), caller.models);
-    return PlaceToPeek(*view, *parsed);
-  }();
-  if (!place.ok()) {
-    reactor->Finish(call->End(place.status()));
-    return reactor;
-  }
-  workers_.io->Post({.place = *place, .run = [this, call, view, parsed, response, reactor] {
-                       Reply(tensord::PeekTensor(*view, *parsed, faults_), *call, response,
-                             reactor);
-                     }});
-  return reactor;
+  using Peek = UnaryCall<v1::PeekTensorRequest>;
+  const auto run = [this](const std::shared_ptr<Peek>& call) {
+    const absl::StatusOr<FilePlace> place = PlaceToPeek(*call->view, call->request);
+    if (!place.ok()) return call->Finish(place.status());
+    workers_.io->Post({.place = *place, .run = [this, call] {
+                         call->Reply(tensord::PeekTensor(*call->view, call->request, faults_));
+                       }});
+  };
+  return Ask<v1::PeekTensorRequest>(CallMethod::kPeekTensor, context, *request, response, run);
 }
 
 template <typename Request, typename Response>
@@ -187,19 +187,46 @@ grpc::ServerUnaryReactor* TensorService::Answer(
     CallMethod method, Context* context,
     absl::StatusOr<Response> (*function)(const CatalogView&, const Request&),
     const grpc::ByteBuffer& request, grpc::ByteBuffer* response) {
-  CallContext call(method, context, observer_);
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  Reply(Ask(*catalog_, AdmitUnary(call), request, function, call.record()), call, response,
-        reactor);
+  return Ask<Request>(method, context, request, response,
+                      [function](const std::shared_ptr<UnaryCall<Request>>& call) {
+                        call->Reply(function(*call->view, call->request));
+                      });
+}
+
+template <typename Request, typename Run>
+grpc::ServerUnaryReactor* TensorService::Ask(CallMethod method, Context* context,
+                                             const grpc::ByteBuffer& request,
+                                             grpc::ByteBuffer* response, Run run) {
+  const auto call = std::make_shared<UnaryCall<Request>>(method, context, observer_, response);
+  grpc::ServerUnaryReactor* const reactor = call->reactor;  // Finished perhaps when we return.
+  HeaderWait headers;
+  const absl::Status admitted = [&] {
+    TENSORD_ASSIGN_OR_RETURN(const Caller caller, AdmitUnary(call->context));
+    TENSORD_RETURN_IF_ERROR(Parse(request, &call->request));
+    Describe(call->request, call->context.record());
+    TENSORD_ASSIGN_OR_RETURN(auto catalog, Current(*catalog_));
+    call->view.emplace(std::move(catalog), caller.models);
+    headers = WaitForHeaders(*call->view, call->request);
+    return absl::OkStatus();
+  }();
+  if (!admitted.ok()) {
+    call->Finish(admitted);
+  } else if (headers.place) {
+    workers_.io->Post({.place = *headers.place, .run = [call, run] { run(call); }});
+  } else {
+    run(call);
+  }
   return reactor;
 }
 
 template <typename Request, typename Open>
 TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
                                             const grpc::ByteBuffer& request, Open open) {
-  return Begin(method, context, [&](const Caller& caller, CallRecord& record) {
-    return Produce<Request>(*catalog_, caller, request, open, record);
-  });
+  return Begin(method, context, request,
+               [this, open](const Caller& caller, const grpc::ByteBuffer& bytes, CallRecord& record,
+                            std::optional<FilePlace>* wait) {
+                 return Produce<Request>(*catalog_, caller, bytes, open, record, wait);
+               });
 }
 
 absl::StatusOr<Caller> TensorService::Identify(CallContext& call) const {
@@ -216,6 +243,7 @@ absl::StatusOr<Caller> TensorService::AdmitUnary(CallContext& call) const {
 
 template <typename MakeProducer>
 TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
+                                            const grpc::ByteBuffer& request,
                                             MakeProducer make_producer) {
   const auto call = std::make_shared<CallContext>(method, context, observer_);
   const auto cancel = [call, cancel = CancellerOf(*context)](const absl::Status& status) {
@@ -229,7 +257,13 @@ TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
   if (!caller.ok()) return fail(caller.status());
   absl::StatusOr<ActiveStreams::Token> token = streams_.Begin(context->peer(), cancel);
   if (!token.ok()) return fail(token.status());
-  ProducerOr producer = make_producer(*caller, call->record());
+  std::optional<FilePlace> wait;
+  ProducerOr producer = make_producer(*caller, request, call->record(), &wait);
+  if (wait) {
+    producer = std::make_unique<LateProducer>(*wait, [=, caller = *caller, bytes = request] {
+      return make_producer(caller, bytes, call->record(), nullptr);
+    });
+  }
   return new ChunkStream(call, std::move(producer), *std::move(token), workers_);
 }
 
@@ -255,9 +289,11 @@ TensorService::Stream* TensorService::GetTensors(Context* context,
                            CallRecord& record) {
     return OpenBatch(catalog, parsed, chunk_bytes_, faults_, record);
   };
-  return Begin(CallMethod::kGetTensors, context, [&](const Caller& caller, CallRecord& record) {
-    return ProduceBatch(*catalog_, caller, *request, open, record);
-  });
+  return Begin(CallMethod::kGetTensors, context, *request,
+               [this, open](const Caller& caller, const grpc::ByteBuffer& bytes, CallRecord& record,
+                            std::optional<FilePlace>* wait) {
+                 return ProduceBatch(*catalog_, caller, bytes, open, record, wait);
+               });
 }
 
 TensorService::Stream* TensorService::ReadFile(Context* context, const grpc::ByteBuffer* request) {

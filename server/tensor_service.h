@@ -99,20 +99,29 @@ class TensorService final
   // The same for a unary call; DRAINING once Drain has been called.
   absl::StatusOr<Caller> AdmitUnary(CallContext& call) const;
 
+  template <typename Request>
+  struct UnaryCall;
+
   // Answers a unary call with what `function` makes of its request.
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Answer(CallMethod method, Context* context,
                                    absl::StatusOr<Response> (*function)(const CatalogView&,
                                                                         const Request&),
                                    const grpc::ByteBuffer& request, grpc::ByteBuffer* response);
+  // Calls `run(call)` for a shared UnaryCall; where headers have to be read, in the pool.
+  template <typename Request, typename Run>
+  grpc::ServerUnaryReactor* Ask(CallMethod method, Context* context,
+                                const grpc::ByteBuffer& request, grpc::ByteBuffer* response,
+                                Run run);
 
   // Begins a stream of what `open(catalog, request, record)` produces.
   template <typename Request, typename Open>
   Stream* Begin(CallMethod method, Context* context, const grpc::ByteBuffer& request, Open open);
-  // Begins a stream of what `make_producer(caller, record)` returns; not called where there is no
-  // room for one.
+  // Begins a stream of what `make_producer(caller, request, record, wait)` returns; not called
+  // where there is no room for one. Called again in the pool, with `wait` null, if it sets that.
   template <typename MakeProducer>
-  Stream* Begin(CallMethod method, Context* context, MakeProducer make_producer);
+  Stream* Begin(CallMethod method, Context* context, const grpc::ByteBuffer& request,
+                MakeProducer make_producer);
 
   ActiveStreams streams_;
   const StallWatch stall_watch_;

@@ -145,6 +145,7 @@ struct Catalog::State {
   static uint64_t KeyOf(const NameTarget& target);
   const NamedDirectory& DirectoryOf(const NameTarget& target) const;
   ModelSource SourceOf(const NameTarget& target) const;
+  FilePlace PlaceOf(const NameTarget& target) const;
   std::shared_ptr<const Model> Get(const NameTarget& target) const;
   std::optional<NameTarget> FindExact(const std::string& id) const;
   void LoadAhead(const std::vector<uint32_t>& wanted, size_t num_threads);
@@ -192,6 +193,15 @@ ModelSource Catalog::State::SourceOf(const NameTarget& target) const {
     source.short_name = source.id;
   }
   return source;
+}
+
+// Of the first file that Get reads.
+FilePlace Catalog::State::PlaceOf(const NameTarget& target) const {
+  const ScannedDirectory& directory = *DirectoryOf(target).scanned;
+  if (!target.model) return tensord::PlaceOf(directory.files[target.file].identity);
+  const FileGroup& group = inventory.models[*target.model].group;
+  const uint32_t first = group.index_file ? *group.index_file : group.files.front();
+  return tensord::PlaceOf(directory.files[first].identity);
 }
 
 std::shared_ptr<const Model> Catalog::State::Get(const NameTarget& target) const {
@@ -346,6 +356,14 @@ absl::StatusOr<std::shared_ptr<const Model>> Catalog::Find(
   TENSORD_ASSIGN_OR_RETURN(const NameTarget target, state_->names.Find(name, is_shown));
   return state_->Get(target);
 }
+
+absl::StatusOr<Catalog::Known> Catalog::FindKnown(
+    absl::string_view name, absl::FunctionRef<bool(absl::string_view)> is_shown) const {
+  TENSORD_ASSIGN_OR_RETURN(const NameTarget target, state_->names.Find(name, is_shown));
+  return Known{state_->cache.Find(State::KeyOf(target)), state_->PlaceOf(target)};
+}
+
+bool Catalog::KnowsAllModels() const { return state_->cache.HasAll(num_models()); }
 
 const std::vector<Problem>& Catalog::problems() const { return state_->inventory.problems; }
 

@@ -10,6 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "src/file_place.h"
 #include "src/model.h"
 #include "src/read_mode.h"
 
@@ -85,6 +86,17 @@ class Catalog {
   // Files that belong to no model because they cannot be named or opened (not UTF-8, outside the
   // root, a FIFO).
   const std::vector<Problem>& problems() const;
+
+  // What Find would return, if it needs to read no headers for it.
+  struct Known {
+    std::shared_ptr<const Model> model;  // Null: the headers are not in memory,
+    FilePlace place;                     // and here Find waits for them.
+  };
+  // Never waits for a file. Errors as Find.
+  absl::StatusOr<Known> FindKnown(absl::string_view name,
+                                  absl::FunctionRef<bool(absl::string_view)> is_shown) const;
+  // Whether the headers of all models are in memory, so that model() reads none.
+  bool KnowsAllModels() const;
 
   // The models whose headers are in memory now.
   std::vector<std::shared_ptr<const Model>> LoadedModels() const;

@@ -14,6 +14,8 @@ namespace tensord {
 template <typename T>
 class Lazy {
  public:
+  bool is_computed() const { return Known() != nullptr; }
+
   template <typename Compute>
   const T& Get(Compute compute) const {
     if (const T* known = Known()) return *known;

@@ -59,8 +59,10 @@ class Model {
   ModelState state() const { return state_; }
   const std::vector<Problem>& problems() const { return problems_; }
   const std::vector<ModelFile>& files() const { return files_; }  // In order of name.
-  const std::vector<SideFile>& side_files() const;                // In order of name.
-  uint64_t size_bytes() const { return size_bytes_; }             // Of all tensors' data.
+  // In order of name; looked up at first use, which may wait for the file system.
+  const std::vector<SideFile>& side_files() const;
+  bool knows_side_files() const { return side_files_.is_computed(); }
+  uint64_t size_bytes() const { return size_bytes_; }  // Of all tensors' data.
   uint64_t num_parameters() const { return num_parameters_; }
   // In the order of Dtype; only those that occur.
   const std::vector<DtypeUsage>& dtypes() const { return dtypes_; }

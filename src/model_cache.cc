@@ -37,6 +37,16 @@ std::vector<std::shared_ptr<const Model>> ModelCache::Kept() const {
   return models;
 }
 
+bool ModelCache::HasAll(uint64_t num_keys) const {
+  MutexLock lock(mutex_);
+  if (entries_.size() < num_keys) return false;
+  for (uint64_t key = 0; key < num_keys; ++key) {
+    const auto it = entries_.find(key);
+    if (it == entries_.end() || it->second.model.expired()) return false;
+  }
+  return true;
+}
+
 bool ModelCache::IsFull() const {
   MutexLock lock(mutex_);
   return used_bytes_ >= budget_bytes_;

@@ -29,6 +29,9 @@ class ModelCache {
   // The models that are kept, the one used last at the end.
   std::vector<std::shared_ptr<const Model>> Kept() const;
 
+  // Whether Find would find the models of all keys below `num_keys`.
+  bool HasAll(uint64_t num_keys) const;
+
   // Whether one more model would push another out.
   bool IsFull() const;
 

@@ -1,5 +1,6 @@
 """A disk that fails or hangs under one file, which is read with pread: its streams say so, and no other waits (P6, P7)."""
 import os
+import time
 
 import grpc
 import pytest
@@ -8,6 +9,7 @@ from fault_rounds import rounds
 from injection import environment
 from processes import wait_until
 from reading import Background, judge, open_channel, read
+from stores import write_raw
 from wire import pb, rpc
 from words import Model, Truth
 
@@ -64,3 +66,49 @@ def test_a_hung_file_delays_no_other(server, models, tmp_path):
         outcome = read(stub, "bad")
         assert outcome.ok, str(outcome)
         judge(truth, outcome)
+
+
+def adapters(directory, count):
+    """Models of one tensor, whose headers have 20 KiB each."""
+    for i in range(count):
+        write_raw(directory / f"a{i:03}.safetensors", {"t": ("U8", (5,), b"%05d" % i)}, {"padding": "x" * 20_000})
+        os.utime(directory / f"a{i:03}.safetensors", ns=(0, 1_600_000_000_000_000_000))
+
+
+def calls_on(stub, model):
+    """One of each kind, which cannot be answered without the model's header."""
+    return [stub.ListTensors.future(pb.ListTensorsRequest(model=model), timeout=60),
+            stub.GetMetadata.future(pb.GetMetadataRequest(model=model), timeout=60),
+            stub.PeekTensor.future(pb.PeekTensorRequest(model=model, tensor="t"), timeout=60),
+            stub.ListModels.future(pb.ListModelsRequest(filter=model), timeout=60),
+            stub.GetTensor(pb.GetTensorRequest(model=model, tensor="t"), timeout=60),
+            stub.GetSlice(pb.GetSliceRequest(model=model, tensor="t", slice="[1:2]"), timeout=60),
+            stub.GetTensors(pb.GetTensorsRequest(model=model, selections=[pb.Selection(tensor="t")]), timeout=60),
+            stub.ReadFile(pb.ReadFileRequest(model=model, file=f"{model}.safetensors"), timeout=60)]
+
+
+def test_headers_on_a_hung_file_delay_no_other(server, models, tmp_path):
+    """Of a model that is not in memory; and in the end the server stops within its grace though the calls still hang."""
+    truth, switch = Truth(models), tmp_path / "switch"
+    adapters(tmp_path / "store", 100)
+    running = server(tmp_path / "store", "--index-memory", "1MiB", "--shutdown-grace", "1s", "--rescan-interval", "0",
+                     env=environment("open", "a000.safetensors", error=0, milliseconds=60_000, switch=switch))
+    with open_channel(running.address) as hung_channel, open_channel(running.address) as channel:
+        stub, hung = rpc.TensorStoreStub(channel), rpc.TensorStoreStub(hung_channel)
+        for i in range(1, 100):  # Pushes the header that is to hang out of memory, and those of the models below.
+            stub.ListTensors(pb.ListTensorsRequest(model=f"a{i:03}"), timeout=60)
+        switch.touch()
+        calls = calls_on(hung, "a000")
+        for random in rounds("a hung header beside others"):
+            outcome = read(stub, random.choice(["good", "other"]), random.choice(["t", "small"]))
+            assert outcome.ok, str(outcome)
+            judge(truth, outcome)
+            other = f"a{random.randrange(1, 100):03}"
+            assert stub.PeekTensor(pb.PeekTensorRequest(model=other, tensor="t"), timeout=60).uints
+            assert stub.ListTensors(pb.ListTensorsRequest(model=other), timeout=60).tensors
+        assert not any(call.done() for call in calls), "the header never hung"
+        begin = time.monotonic()
+        running.process.terminate()
+        assert running.process.wait(30) == 0
+        assert time.monotonic() - begin < 30  # Half of what a call hangs.
+        assert all(isinstance(call.exception(), grpc.RpcError) for call in calls)

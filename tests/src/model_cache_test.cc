@@ -41,6 +41,24 @@ TEST_F(ModelCacheTest, LetsTheOneUsedLongestAgoGo) {
   EXPECT_NE(cache.Find(3), nullptr);
 }
 
+TEST_F(ModelCacheTest, TellsWhetherAllModelsAreInMemory) {
+  ModelCache cache(1 << 20);
+  cache.Add(0, NewModel());
+  EXPECT_TRUE(cache.HasAll(0));
+  EXPECT_TRUE(cache.HasAll(1));
+  cache.Add(2, NewModel());
+  EXPECT_FALSE(cache.HasAll(2));
+  cache.Add(1, NewModel());
+  EXPECT_TRUE(cache.HasAll(3));
+}
+
+TEST_F(ModelCacheTest, ForgetsThatAModelWasInMemory) {
+  ModelCache cache(/*budget_bytes=*/0);  // The one used last is kept.
+  cache.Add(0, NewModel());
+  cache.Add(1, NewModel());
+  EXPECT_FALSE(cache.HasAll(2));
+}
+
 TEST_F(ModelCacheTest, FindsAModelThatIsInUseWhateverTheBudget) {
   ModelCache cache(0);
   const auto used = cache.Add(1, NewModel());

@@ -495,6 +495,24 @@ TEST_F(ReloadTest, ManyAdaptersStayWithinBothBudgets) {
   EXPECT_LE(CountMappings(), kBudget);
 }
 
+TEST_F(ReloadTest, ModelBeyondTheBudgetIsKnownOnlyByItsPlace) {
+  Write("a.safetensors", "t");
+  Write("b.safetensors", "t");
+  CatalogOptions options;
+  options.index_memory_bytes = 1;  // One model is kept whatever its size.
+  Load(options);
+  const auto all = [](absl::string_view) { return true; };
+  std::shared_ptr<const Model> a = catalog_->Find("a").value_or(nullptr);
+  const uint64_t num_read = catalog_->num_headers_read();
+  EXPECT_EQ(catalog_->FindKnown("a", all)->model, a);
+  EXPECT_FALSE(catalog_->KnowsAllModels());
+  const Catalog::Known known = *catalog_->FindKnown("b", all);
+  EXPECT_EQ(known.model, nullptr);
+  EXPECT_EQ(catalog_->num_headers_read(), num_read);
+  EXPECT_EQ(known.place, Find("b")->place(0));
+  EXPECT_EQ(ReasonOf(catalog_->FindKnown("c", all).status()), ErrorReason::kModelNotFound);
+}
+
 TEST_F(ReloadTest, HundredsOfReloadsLeakNothing) {
   for (int i = 0; i < 10; ++i) Write(absl::StrCat("m", i, "/model.safetensors"), "t");
   Load();
