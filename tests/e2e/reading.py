@@ -6,14 +6,14 @@ import grpc
 from wire import pb
 
 CALL_SECONDS = 60  # Far above what any call here takes, so that only a hung one meets it.
-_NO_PROBE = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 << 10),
-             ("grpc.max_receive_message_length", 64 << 20)]
+# A connection of its own, whose windows stay small: what is not read waits in the server.
+CHANNEL_OPTIONS = [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 64 << 10),
+                   ("grpc.max_receive_message_length", 64 << 20), ("grpc.use_local_subchannel_pool", 1)]
 REASONS = [name for name in pb.ErrorReason.keys() if name != "ERROR_REASON_UNSPECIFIED"]
 
 
 def open_channel(address):
-    """A channel of its own connection, whose windows stay small: what is not read waits in the server."""
-    return grpc.insecure_channel(address, [*_NO_PROBE, ("grpc.use_local_subchannel_pool", 1)])
+    return grpc.insecure_channel(address, CHANNEL_OPTIONS)
 
 
 class Outcome:

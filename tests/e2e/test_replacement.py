@@ -1,11 +1,14 @@
 """Files replaced, deleted and overwritten while they are read: a running stream ends with the bytes it began with or says that
 it cannot; the next one sees what is there now (P3, P4)."""
+import contextlib
+
 import grpc
 import pytest
 
 from fault_rounds import ROUNDS, rounds
 from processes import wait_until
-from reading import judge, open_channel, read
+from reading import judge, read
+from transports import TRANSPORTS, Transport
 from wire import rpc
 from words import Model, Truth
 
@@ -18,18 +21,15 @@ def do_at(random, action):
     return lambda number: action() if number == at else None
 
 
-@pytest.fixture
-def stub_of(server, tmp_path):
-    def start(*flags):
-        running = server(tmp_path, *flags)
-        channel = open_channel(running.address)
-        channels.append(channel)
-        return rpc.TensorStoreStub(channel)
+@pytest.fixture(params=TRANSPORTS)
+def stub_of(request, server, tmp_path):
+    """Starts a server of what is in the store by then."""
+    with Transport(request.param) as transport, contextlib.ExitStack() as channels:
+        def start():
+            channel = channels.enter_context(transport.channel(server(tmp_path, *transport.flags)))
+            return rpc.TensorStoreStub(channel)
 
-    channels = []
-    yield start
-    for channel in channels:
-        channel.close()
+        yield start
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

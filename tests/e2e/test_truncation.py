@@ -7,7 +7,8 @@ import grpc
 import pytest
 
 from fault_rounds import ROUNDS, rounds
-from reading import Background, judge, open_channel, read
+from reading import Background, judge, read
+from transports import Transport
 from wire import rpc
 from words import Model, Truth
 
@@ -57,16 +58,22 @@ def run_round(random, stub, victim, neighbour, truth, moment, fields):
     judge(truth, other)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_truncation_hurts_only_its_own_stream(server, tmp_path, kind):
+# Every kind over TCP; elsewhere those that reach the network in another way.
+ROWS = [(kind, "tcp") for kind in KINDS] + [(kind, "unix") for kind in ("mapped", "gathered")] + \
+       [(kind, "tls") for kind in ("mapped", "gathered", "checksum", "pread")]
+
+
+@pytest.mark.parametrize("kind,way", ROWS, ids=[f"{kind}-{way}" for kind, way in ROWS])
+def test_truncation_hurts_only_its_own_stream(server, tmp_path, kind, way):
     fields, flags = KINDS[kind]
     neighbour = Model(tmp_path, "neighbour").replace()
     victims = {moment: [Model(tmp_path, f"m{i}-{j}").replace() for j in range(ROUNDS)]
                for i, moment in enumerate(MOMENTS)}
     truth = Truth([neighbour, *(model for models in victims.values() for model in models)])
-    running = server(tmp_path, *flags)
-    for moment in MOMENTS:
-        for random, victim in zip(rounds(f"truncate {moment}, {kind}"), victims[moment]):
-            with open_channel(running.address) as channel:
-                run_round(random, rpc.TensorStoreStub(channel), victim, neighbour, truth, moment, fields)
-            assert running.process.poll() is None, running.log
+    with Transport(way) as transport:
+        running = server(tmp_path, *flags, *transport.flags)
+        for moment in MOMENTS:
+            for random, victim in zip(rounds(f"truncate {moment}, {kind}, {way}"), victims[moment]):
+                with transport.channel(running) as channel:
+                    run_round(random, rpc.TensorStoreStub(channel), victim, neighbour, truth, moment, fields)
+                assert running.process.poll() is None, running.log
