@@ -30,10 +30,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A connection of its own.
+// A connection of its own, with small windows: a stream that is not read stalls at once, and not
+// after the many MiB to which gRPC lets them grow.
 std::unique_ptr<v1::TensorStore::Stub> Dial(const Server& server) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 64 << 10);
   return v1::TensorStore::NewStub(grpc::CreateCustomChannel(
       server.addresses().front(), grpc::InsecureChannelCredentials(), arguments));
 }
@@ -197,12 +200,12 @@ TEST_F(LoadTest, CancelledStreamsAreFreedThoughTheirConnectionLives) {
 }
 
 TEST_F(LoadTest, StalledGatheredStreamsShareTheBudget) {
-  options_.buffer_memory_bytes = 8 << 20;
+  options_.buffer_memory_bytes = 4 << 20;
   Start();
   std::vector<std::unique_ptr<v1::TensorStore::Stub>> stubs;
   std::vector<std::unique_ptr<Stream>> running;
   size_t num_refused = 0;
-  for (int connection = 0; connection < 8; ++connection) {
+  for (int connection = 0; connection < 4; ++connection) {
     stubs.push_back(Dial());
     for (int i = 0; i < 16; ++i) {
       auto stream = std::make_unique<Stream>(*stubs.back(), Gathered(100));
@@ -218,7 +221,7 @@ TEST_F(LoadTest, StalledGatheredStreamsShareTheBudget) {
     }
     EXPECT_LE(server_->server().buffer_bytes(), options_.buffer_memory_bytes);
   }
-  EXPECT_GE(running.size(), 32u);
+  EXPECT_GE(running.size(), 16u);
   EXPECT_GT(num_refused, 0u);
   // What needs no buffers is served.
   Stream mapped(*stubs[0], Mapped(3));
@@ -233,12 +236,12 @@ TEST_F(LoadTest, StalledGatheredStreamsShareTheBudget) {
 }
 
 TEST_F(LoadTest, StalledStreamsOfFilesThatAreReadShareTheBudget) {
-  options_.buffer_memory_bytes = 8 << 20;
+  options_.buffer_memory_bytes = 4 << 20;
   mode_ = ReadMode::kPread;
   Start();
   std::vector<std::unique_ptr<v1::TensorStore::Stub>> stubs;
   std::vector<std::unique_ptr<Stream>> running;
-  for (int connection = 0; connection < 8; ++connection) {
+  for (int connection = 0; connection < 4; ++connection) {
     stubs.push_back(Dial());
     for (int i = 0; i < 16; ++i) {
       auto stream =
@@ -251,7 +254,7 @@ TEST_F(LoadTest, StalledStreamsOfFilesThatAreReadShareTheBudget) {
     }
     EXPECT_LE(server_->server().buffer_bytes(), options_.buffer_memory_bytes);
   }
-  EXPECT_GE(running.size(), 20u);
+  EXPECT_GE(running.size(), 10u);
   for (const auto& stream : running) stream->Cancel();
   AwaitStreams(0);
   while (server_->server().buffer_bytes() > 0) std::this_thread::yield();

@@ -37,7 +37,7 @@ def test_a_host_that_is_gone_is_forgotten_and_found_again(link, server, bin_dir,
     (tmp_path / "store").mkdir()
     model = Model(tmp_path / "store", "m", {"t": (16 << 10, 1024)}).replace()
     truth = Truth([model])
-    running = server(tmp_path / "store", "--listen", "10.211.0.1:0", "--stall-timeout", "0")
+    running = server(tmp_path / "store", "--listen", "10.211.0.1:0", "--stall-timeout", "0", "--insecure-allow-remote")
     before = num_fds(running.pid)
     # A reader so slow that the link goes down while it reads.
     client = subprocess.Popen(["ip", "netns", "exec", NAMESPACE, bin_dir / "tensorctl", "-s", running.address, "get", "m", "t",
