@@ -32,8 +32,9 @@ namespace tensord {
 
 // How long values of `__metadata__` may be in an answer, and which.
 struct MetadataOptions {
-  std::vector<std::string> keys;         // Empty: all.
-  uint64_t max_value_bytes = 64 * 1024;  // Longer ones are cut at a character. No upper limit.
+  std::vector<std::string> keys;  // Empty: all.
+  uint64_t max_value_bytes =
+      uint64_t{64} * 1024;  // Longer ones are cut at a character. No upper limit.
 };
 
 // One connection to one server. Thread-safe: any number of calls at once, on any threads. Moves
