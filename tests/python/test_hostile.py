@@ -104,6 +104,27 @@ except KeyboardInterrupt:
 """, restartable.url, server.pid)
 
 
+def test_a_signal_s_handler_may_read_while_a_read_hangs(restartable, run_program):
+    server = restartable()
+    assert "small 15.0" in run_program("""
+import os, signal, sys
+import tensord
+client = tensord.Client(sys.argv[1])
+def hang(done, size):
+    if 0 < done < size:
+        os.kill(int(sys.argv[2]), signal.SIGSTOP)
+        signal.alarm(1)
+def handle(number, frame):
+    try:
+        client.get_tensor("small", timeout=0.2)
+    except TimeoutError:
+        os.kill(int(sys.argv[2]), signal.SIGCONT)
+        print("small", client.get_tensor("small").sum())
+signal.signal(signal.SIGALRM, handle)
+assert client.load("large", progress=hang)["large"].size
+""", restartable.url, server.pid)
+
+
 def test_leaving_an_iteration_does_not_wait_for_a_server_that_hangs(restartable):
     server = restartable()
     with tensord.Client(restartable.url) as client:

@@ -14,12 +14,15 @@ namespace tensord::python {
 // Where statuses of this module, never of a server, say why: "CLOSED" or "FORKED".
 inline constexpr char kReasonPayload[] = "tensord.python/reason";
 
-// A connected client, and the thread that runs calls whose caller waits for signals meanwhile.
+// Calls of one thread at once: one, and those of signal handlers that interrupt it.
+inline constexpr size_t kMaxNestedCalls = 8;
+
+// A connected client, and the threads that run calls whose caller waits for signals meanwhile.
 struct Session {
   explicit Session(Client connected) : client(std::move(connected)) {}
 
   Client client;
-  CallThreads threads{1};
+  CallThreads threads{kMaxNestedCalls};
 };
 
 // Held for the length of a call.
