@@ -49,8 +49,9 @@ Session* SessionOf(SSL* ssl) {
   if (void* const known = SSL_get_ex_data(ssl, SessionIndex())) return static_cast<Session*>(known);
   std::shared_ptr<GuardContext> context;
   {
-    const MutexLock lock(Guard().mutex);
-    context = Guard().context;
+    TlsGuard& guard = Guard();
+    const MutexLock lock(guard.mutex);
+    context = guard.context;
   }
   if (context == nullptr) return nullptr;
   auto* const session = new Session(std::move(context));
@@ -77,8 +78,9 @@ bool Allows(Session& session, absl::Span<const uint8_t> bytes) {
 }  // namespace
 
 void WatchTls(std::shared_ptr<GuardContext> context) {
-  const MutexLock lock(Guard().mutex);
-  Guard().context = std::move(context);
+  TlsGuard& guard = Guard();
+  const MutexLock lock(guard.mutex);
+  guard.context = std::move(context);
 }
 
 }  // namespace tensord

@@ -1,0 +1,179 @@
+// The guard around a real server, met over raw sockets.
+#include "server/connection_guard.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/server.h"
+#include "src/live_catalog.h"
+#include "src/owned_fd.h"
+#include "tests/temp_dir.h"
+
+namespace tensord {
+namespace {
+
+constexpr int kPatienceMs = 20'000;  // Far above what anything here takes.
+
+// Preface, empty SETTINGS, and the acknowledgement of the server's.
+const std::string kHello = std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") +
+                           std::string("\0\0\0\4\0\0\0\0\0\0\0\0\4\1\0\0\0\0", 18);
+
+struct Way {
+  const char* name;
+  bool is_unix;
+};
+
+class ConnectionGuardTest : public testing::TestWithParam<Way> {
+ protected:
+  void Start(const GuardLimits& limits) {
+    ServerOptions options;
+    options.listen = {GetParam().is_unix ? "unix:" + Path() : "127.0.0.1:0"};
+    options.guard = limits;
+    options.guard_report = [this](CloseReason reason, const std::string& peer) {
+      reports_.emplace_back(reason, peer);
+    };
+    auto server = Server::Start(options, &catalog_);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+
+  std::string Path() const { return dir_.Path("s.sock"); }
+
+  // Connects from 127.0.0.`host`, as far as there are hosts.
+  OwnedFd Dial(int host = 1) {
+    if (GetParam().is_unix) {
+      OwnedFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+      sockaddr_un to{};
+      to.sun_family = AF_UNIX;
+      std::strncpy(to.sun_path, Path().c_str(), sizeof(to.sun_path) - 1);
+      EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
+      return fd;
+    }
+    OwnedFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in from = Loopback(host, 0);
+    const sockaddr_in to = Loopback(1, server_->port());
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&from), sizeof(from)), 0);
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)), 0);
+    return fd;
+  }
+
+  // True when the server closes the connection; what it sends before is passed over.
+  static bool IsClosed(const OwnedFd& fd) {
+    char buffer[4096];
+    for (;;) {
+      pollfd readable{fd.get(), POLLIN, 0};
+      if (poll(&readable, 1, kPatienceMs) == 0) return false;
+      if (recv(fd.get(), buffer, sizeof(buffer), 0) <= 0) return true;
+    }
+  }
+
+  // True when the server speaks: it has taken the connection, and gRPC sends its settings.
+  static bool IsServed(const OwnedFd& fd) {
+    EXPECT_EQ(send(fd.get(), kHello.data(), kHello.size(), MSG_NOSIGNAL), kHello.size());
+    pollfd readable{fd.get(), POLLIN, 0};
+    char byte;
+    return poll(&readable, 1, kPatienceMs) == 1 && recv(fd.get(), &byte, 1, 0) == 1;
+  }
+
+  const TempDir dir_;
+  const LiveCatalog catalog_;
+  std::vector<std::pair<CloseReason, std::string>> reports_;
+  std::unique_ptr<Server> server_;
+
+ private:
+  static sockaddr_in Loopback(int host, int port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + static_cast<uint32_t>(host) - 1);
+    return address;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Sockets, ConnectionGuardTest,
+                         testing::Values(Way{"Tcp", false}, Way{"Unix", true}),
+                         [](const testing::TestParamInfo<Way>& way) { return way.param.name; });
+
+TEST_P(ConnectionGuardTest, ConnectionsOfAPeerAreLimitedAndPlacesComeBack) {
+  GuardLimits limits;
+  limits.max_connections_per_peer = 3;
+  Start(limits);
+  std::vector<OwnedFd> kept;
+  for (int i = 0; i < 3; ++i) {
+    kept.push_back(Dial());
+    EXPECT_TRUE(IsServed(kept.back()));
+  }
+  EXPECT_TRUE(IsClosed(Dial()));
+  EXPECT_EQ(server_->guard().offered(AcceptResult::kPeerLimit), 1);
+  EXPECT_EQ(server_->guard().offered(AcceptResult::kAccepted), 3);
+  kept.pop_back();
+  // The server learns of the end from gRPC's threads: try until it has.
+  OwnedFd again = Dial();
+  while (!IsServed(again)) again = Dial();
+}
+
+TEST_P(ConnectionGuardTest, ConnectionsInAllAreLimited) {
+  GuardLimits limits;
+  limits.max_connections = 2;
+  Start(limits);
+  const OwnedFd first = Dial(1), second = Dial(2);
+  EXPECT_TRUE(IsServed(first));
+  EXPECT_TRUE(IsServed(second));
+  EXPECT_TRUE(IsClosed(Dial(3)));
+  EXPECT_EQ(server_->guard().offered(AcceptResult::kLimit), 1);
+}
+
+TEST_P(ConnectionGuardTest, WhoSaysNothingIsClosed) {
+  GuardLimits limits;
+  limits.handshake_timeout = std::chrono::milliseconds(100);
+  Start(limits);
+  const OwnedFd silent = Dial(), half = Dial();
+  EXPECT_EQ(send(half.get(), kHello.data(), 10, MSG_NOSIGNAL), 10);
+  EXPECT_TRUE(IsClosed(silent));
+  EXPECT_TRUE(IsClosed(half));
+}
+
+TEST_P(ConnectionGuardTest, BytesWithoutEndAreCutAndReported) {
+  GuardLimits limits;
+  limits.inbound_burst_bytes = 1 << 20;  // The server makes two of its largest requests of it.
+  Start(limits);
+  const OwnedFd fd = Dial();
+  EXPECT_TRUE(IsServed(fd));
+  const std::string updates = [] {
+    std::string text;
+    for (int i = 0; i < 10'000; ++i) text += std::string("\0\0\4\10\0\0\0\0\0\0\0\0\1", 13);
+    return text;
+  }();
+  while (send(fd.get(), updates.data(), updates.size(), MSG_NOSIGNAL) > 0) {
+  }
+  EXPECT_TRUE(IsClosed(fd));
+  EXPECT_EQ(server_->guard().closed(CloseReason::kInboundRate), 1);
+  const std::string peer =
+      GetParam().is_unix ? "uid:" + std::to_string(getuid()) : std::string("127.0.0.1");
+  EXPECT_THAT(reports_, testing::ElementsAre(testing::Pair(CloseReason::kInboundRate, peer)));
+}
+
+TEST_P(ConnectionGuardTest, ManyConnectionsOneAfterTheOtherLeaveNothing) {
+  GuardLimits limits;
+  limits.max_connections_per_peer = 20;
+  Start(limits);
+  for (int i = 0; i < 300;) {
+    const OwnedFd fd = Dial();
+    if (IsServed(fd)) ++i;  // Else earlier ones are still being taken down.
+  }
+  EXPECT_EQ(server_->guard().offered(AcceptResult::kAccepted), 300);
+}
+
+}  // namespace
+}  // namespace tensord

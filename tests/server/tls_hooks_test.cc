@@ -1,0 +1,110 @@
+// What the guard sees within TLS: two ends of a session over memory, as gRPC holds them.
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <cstring>  // For the macro EVP_EC_gen.
+#include <memory>
+#include <string>
+
+#include "server/wire_hooks.h"
+
+namespace tensord {
+namespace {
+
+template <auto Free>
+struct Deleter {
+  template <typename T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+template <typename T, auto Free>
+using Owned = std::unique_ptr<T, Deleter<Free>>;
+using Context = Owned<SSL_CTX, &SSL_CTX_free>;
+using Session = Owned<SSL, &SSL_free>;
+
+const std::string kHello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const std::string kReset = std::string("\0\0\4\3\0\0\0\0\1\0\0\0\10", 13);
+
+// A server's context with a certificate that it signed itself.
+Context ServerContext() {
+  Context context(SSL_CTX_new(TLS_server_method()));
+  const Owned<EVP_PKEY, &EVP_PKEY_free> key(EVP_EC_gen("P-256"));
+  const Owned<X509, &X509_free> certificate(X509_new());
+  X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
+  X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
+  X509_set_pubkey(certificate.get(), key.get());
+  X509_sign(certificate.get(), key.get(), EVP_sha256());
+  EXPECT_EQ(SSL_CTX_use_certificate(context.get(), certificate.get()), 1);
+  EXPECT_EQ(SSL_CTX_use_PrivateKey(context.get(), key.get()), 1);
+  return context;
+}
+
+class TlsHooks : public testing::Test {
+ protected:
+  TlsHooks() : server_(SSL_new(server_context_.get())), client_(SSL_new(client_context_.get())) {
+    WatchTls(guard_);
+    BIO* server_end = nullptr;
+    BIO* client_end = nullptr;
+    EXPECT_EQ(BIO_new_bio_pair(&server_end, kPairBytes, &client_end, kPairBytes), 1);
+    SSL_set_bio(server_.get(), server_end, server_end);
+    SSL_set_bio(client_.get(), client_end, client_end);
+    SSL_set_accept_state(server_.get());
+    SSL_set_connect_state(client_.get());
+    for (int i = 0; i < 10; ++i) {
+      SSL_do_handshake(client_.get());
+      SSL_do_handshake(server_.get());
+    }
+    EXPECT_EQ(SSL_is_init_finished(server_.get()), 1);
+  }
+  ~TlsHooks() override { WatchTls(nullptr); }
+
+  // What the server reads of it, or the result of SSL_get_error, negative.
+  int Pass(const std::string& text) {
+    EXPECT_EQ(SSL_write(client_.get(), text.data(), static_cast<int>(text.size())), text.size());
+    std::string buffer(kPairBytes, '\0');
+    const int read = SSL_read(server_.get(), buffer.data(), static_cast<int>(buffer.size()));
+    return read > 0 ? read : -SSL_get_error(server_.get(), read);
+  }
+
+  static constexpr int kPairBytes = 1 << 17;
+  const std::shared_ptr<GuardContext> guard_ = std::make_shared<GuardContext>();
+  const Context server_context_ = ServerContext();
+  const Context client_context_{SSL_CTX_new(TLS_client_method())};
+  const Session server_;
+  const Session client_;
+};
+
+TEST_F(TlsHooks, HonestBytesPass) {
+  EXPECT_EQ(Pass(kHello), kHello.size());
+  EXPECT_EQ(Pass(kReset), kReset.size());
+}
+
+TEST_F(TlsHooks, NothingToReadIsNoError) {
+  char byte;
+  const int read = SSL_read(server_.get(), &byte, 1);
+  EXPECT_EQ(SSL_get_error(server_.get(), read), SSL_ERROR_WANT_READ);
+}
+
+TEST_F(TlsHooks, TooManyCancelsEndTheSession) {
+  EXPECT_EQ(Pass(kHello), kHello.size());
+  // As many as may come at once, in records of 16 KiB at most; then the bucket holds what refilled.
+  std::string burst;
+  for (int i = 0; i < guard_->limits.cancels_burst; ++i) burst += kReset;
+  EXPECT_EQ(Pass(burst), burst.size());
+  EXPECT_EQ(Pass(burst), -SSL_ERROR_SSL);
+  EXPECT_EQ(guard_->counters.closed(CloseReason::kCancels), 1);
+  EXPECT_EQ(Pass(kReset), -SSL_ERROR_SSL) << "for ever";
+}
+
+TEST_F(TlsHooks, WhatAClientReadsIsNotJudged) {
+  const std::string text(1000, 'x');
+  EXPECT_EQ(SSL_write(server_.get(), text.data(), 1000), 1000);
+  std::string buffer(2000, '\0');
+  EXPECT_EQ(SSL_read(client_.get(), buffer.data(), 2000), 1000);
+}
+
+}  // namespace
+}  // namespace tensord
