@@ -1,5 +1,8 @@
 #include "client/channel_credentials.h"
 
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_credentials_options.h>
+
 #include <string>
 #include <utility>
 
@@ -12,6 +15,9 @@
 
 namespace tensord {
 namespace {
+
+// How soon new connections use certificates that have been replaced; running ones keep theirs.
+constexpr unsigned kRereadSeconds = 5;
 
 // gRPC itself would say of a file of another kind only that handshakes fail.
 absl::StatusOr<std::string> ReadPem(absl::string_view option, const std::string& path) {
@@ -39,13 +45,17 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials
                                                    ": wanted is TLS (tls_ca) or a Unix socket"));
   }
   KeepOpenSslAtExit();
-  grpc::SslCredentialsOptions pem;
-  TENSORD_ASSIGN_OR_RETURN(pem.pem_root_certs, ReadPem("tls_ca", options.tls_ca));
+  TENSORD_RETURN_IF_ERROR(ReadPem("tls_ca", options.tls_ca).status());
+  grpc::experimental::TlsChannelCredentialsOptions tls;
+  tls.watch_root_certs();
   if (!options.tls_cert.empty()) {
-    TENSORD_ASSIGN_OR_RETURN(pem.pem_cert_chain, ReadPem("tls_cert", options.tls_cert));
-    TENSORD_ASSIGN_OR_RETURN(pem.pem_private_key, ReadPem("tls_key", options.tls_key));
+    TENSORD_RETURN_IF_ERROR(ReadPem("tls_cert", options.tls_cert).status());
+    TENSORD_RETURN_IF_ERROR(ReadPem("tls_key", options.tls_key).status());
+    tls.watch_identity_key_cert_pairs();
   }
-  return grpc::SslCredentials(pem);
+  tls.set_certificate_provider(std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
+      options.tls_key, options.tls_cert, options.tls_ca, kRereadSeconds));
+  return grpc::experimental::TlsCredentials(tls);
 }
 
 }  // namespace tensord

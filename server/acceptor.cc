@@ -35,6 +35,9 @@ constexpr int kRestMs = 50;
 // How often connections that have not spoken yet are looked at, while there are any.
 constexpr int kSilentCheckMs = 250;
 
+// How often those are that have ended, until gRPC has closed them. Their places may be wanted.
+constexpr int kClosingCheckMs = 10;
+
 // What epoll says of an event: a listener's index, a connection's id above them, or this.
 constexpr uint64_t kWakeTag = ~uint64_t{0};
 constexpr uint64_t kFirstConnectionTag = uint64_t{1} << 32;
@@ -90,12 +93,12 @@ Acceptor::Acceptor(std::vector<Listener> listeners, std::vector<uid_t> unix_allo
 
 Acceptor::~Acceptor() { Stop(); }
 
-absl::Status Acceptor::Poll(int fd, uint32_t events, uint64_t tag) {
+absl::Status Acceptor::Poll(int operation, int fd, uint32_t events, uint64_t tag) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = tag;
-  return epoll_ctl(poller_.get(), EPOLL_CTL_ADD, fd, &event) == 0 ? absl::OkStatus()
-                                                                  : OutOfDescriptors();
+  return epoll_ctl(poller_.get(), operation, fd, &event) == 0 ? absl::OkStatus()
+                                                              : OutOfDescriptors();
 }
 
 absl::Status Acceptor::Start(grpc::Server* server) {
@@ -104,9 +107,9 @@ absl::Status Acceptor::Start(grpc::Server* server) {
   wake_ = OwnedFd(eventfd(0, EFD_CLOEXEC));
   spare_ = OpenSpare();
   if (poller_.get() < 0 || wake_.get() < 0 || spare_.get() < 0) return OutOfDescriptors();
-  absl::Status polled = Poll(wake_.get(), EPOLLIN, kWakeTag);
+  absl::Status polled = Poll(EPOLL_CTL_ADD, wake_.get(), EPOLLIN, kWakeTag);
   for (size_t i = 0; i < listeners_.size() && polled.ok(); ++i) {
-    polled = Poll(listeners_[i].fd(), EPOLLIN, i);
+    polled = Poll(EPOLL_CTL_ADD, listeners_[i].fd(), EPOLLIN, i);
   }
   if (!polled.ok()) return polled;
   thread_ = std::thread([this] { Run(); });
@@ -119,33 +122,78 @@ void Acceptor::Stop() {
     [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof(one));
     thread_.join();
   }
+  waiting_.clear();
   listeners_.clear();
 }
 
 void Acceptor::Run() {
   std::array<epoll_event, kMaxEvents> events;
-  std::array<uint64_t, kMaxEvents> tags;
-  size_t num_silent = 0;
+  int patience_ms = -1;
   for (;;) {
-    const int found =
-        epoll_wait(poller_.get(), events.data(), kMaxEvents, num_silent > 0 ? kSilentCheckMs : -1);
+    const int found = epoll_wait(poller_.get(), events.data(), kMaxEvents, patience_ms);
     const size_t count = static_cast<size_t>(std::max(found, 0));  // Only EINTR can be.
-    for (size_t i = 0; i < count; ++i) tags[i] = events[i].data.u64;
-    if (!Handle(absl::MakeConstSpan(tags.data(), count))) return;
-    num_silent = guard_.CloseExpired(ConnectionGuard::Clock::now());
+    if (!Handle(absl::MakeConstSpan(events.data(), count))) return;
+    const auto now = ConnectionGuard::Clock::now();
+    HandWaiting(now);
+    patience_ms = PatienceMs(guard_.CloseExpired(now), now);
   }
 }
 
-bool Acceptor::Handle(absl::Span<const uint64_t> tags) {
-  // Ends first: their places may be wanted.
-  for (const uint64_t tag : tags) {
-    if (tag == kWakeTag) return false;
-    if (tag >= kFirstConnectionTag) guard_.Forget(tag - kFirstConnectionTag);
+int Acceptor::PatienceMs(size_t num_silent, ConnectionGuard::Clock::time_point now) const {
+  const int next_check_ms = num_closing_ > 0 ? kClosingCheckMs : kSilentCheckMs;
+  auto patience =
+      std::chrono::milliseconds(num_closing_ > 0 || num_silent > 0 ? next_check_ms : -1);
+  for (const Waiting& each : waiting_) {
+    if (!each.has_spoken) continue;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(each.admission.start - now);
+    if (patience.count() < 0 || left < patience) patience = left;
   }
-  for (const uint64_t tag : tags) {
+  return static_cast<int>(patience.count());
+}
+
+void Acceptor::HandWaiting(ConnectionGuard::Clock::time_point now) {
+  const auto due = std::stable_partition(
+      waiting_.begin(), waiting_.end(),
+      [now](const Waiting& each) { return !each.has_spoken || each.admission.start > now; });
+  for (auto each = due; each != waiting_.end(); ++each) Hand(each->fd.Release(), *each->listener);
+  waiting_.erase(due, waiting_.end());
+}
+
+bool Acceptor::Handle(absl::Span<const epoll_event> events) {
+  // What there is first: their places may be wanted.
+  for (const epoll_event& event : events) {
+    const uint64_t tag = event.data.u64;
+    if (tag == kWakeTag) return false;
+    if (tag < kFirstConnectionTag) continue;
+    const ConnectionGuard::ConnectionId id = tag - kFirstConnectionTag;
+    if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) {
+      Ended(id);
+    } else {
+      Speaks(id);
+    }
+  }
+  num_closing_ = guard_.ForgetClosed();
+  for (const epoll_event& event : events) {
+    const uint64_t tag = event.data.u64;
     if (tag < kFirstConnectionTag) Accept(listeners_[tag], *counters_[tag]);
   }
   return true;
+}
+
+void Acceptor::Ended(ConnectionGuard::ConnectionId id) {
+  guard_.Ended(id);
+  waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(),
+                                [id](const Waiting& each) { return each.admission.id == id; }),
+                 waiting_.end());
+}
+
+void Acceptor::Speaks(ConnectionGuard::ConnectionId id) {
+  for (Waiting& each : waiting_) {
+    if (each.admission.id != id) continue;
+    each.has_spoken = true;
+    // From now on only its end is of interest, which needs no asking.
+    Poll(EPOLL_CTL_MOD, each.polled, EPOLLET, kFirstConnectionTag + id).IgnoreError();
+  }
 }
 
 void Acceptor::Accept(const Listener& listener, ListenerCounters& counters) {
@@ -173,15 +221,19 @@ AcceptResult Acceptor::Admit(OwnedFd connection, const sockaddr_storage& address
   if (duplicate.get() < 0) return AcceptResult::kFdExhausted;
   Tune(fd, listener.is_unix());
   const int polled = duplicate.get();
-  const ConnectionGuard::ConnectionId id =
+  const auto now = ConnectionGuard::Clock::now();
+  const ConnectionGuard::Admission admission =
       guard_.Watch(fd, std::move(duplicate), peer, listener.is_unix(),
-                   is_encrypted_ && !listener.is_unix(), counters);
-  // EPOLLHUP needs no asking: both ends have closed, or either has shut down.
-  if (!Poll(polled, EPOLLET, kFirstConnectionTag + id).ok()) {
-    guard_.Forget(id);
+                   is_encrypted_ && !listener.is_unix(), counters, now);
+  // HTTP/2's client speaks first, and TLS's too. EPOLLHUP needs no asking: both ends have closed,
+  // or either has shut down.
+  const uint64_t tag = kFirstConnectionTag + admission.id;
+  if (!Poll(EPOLL_CTL_ADD, polled, EPOLLIN | EPOLLET, tag).ok()) {
+    guard_.Ended(admission.id);
+    num_closing_ = 1;  // Closed on return.
     return AcceptResult::kFdExhausted;
   }
-  Hand(connection.Release(), listener);
+  waiting_.push_back({admission, std::move(connection), &listener, polled});
   return AcceptResult::kAccepted;
 }
 

@@ -5,6 +5,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <sys/epoll.h>
 #include <sys/types.h>
 
 #include <memory>
@@ -43,16 +44,33 @@ class Acceptor {
   const std::vector<Listener>& listeners() const { return listeners_; }
 
  private:
-  absl::Status Poll(int fd, uint32_t events, uint64_t tag);
+  // `operation`: as for epoll_ctl.
+  absl::Status Poll(int operation, int fd, uint32_t events, uint64_t tag);
   void Run();
   // Returns false once the loop is to end.
-  bool Handle(absl::Span<const uint64_t> tags);
+  bool Handle(absl::Span<const epoll_event> events);
+  void Ended(ConnectionGuard::ConnectionId id);
+  void Speaks(ConnectionGuard::ConnectionId id);
   void Accept(const Listener& listener, ListenerCounters& counters);
   AcceptResult Admit(OwnedFd connection, const sockaddr_storage& address, const Listener& listener,
                      ListenerCounters& counters);
   void Hand(int connection, const Listener& listener);
+  // Hands on whose time has come.
+  void HandWaiting(ConnectionGuard::Clock::time_point now);
+  // How long the loop may sleep; -1: until something comes.
+  int PatienceMs(size_t num_silent, ConnectionGuard::Clock::time_point now) const;
   // Makes room to refuse one connection when no descriptor is left.
   void RefuseOne(const Listener& listener);
+
+  // A connection whose client has not said anything, or whose peer has to wait: gRPC does not know
+  // of it yet, and it costs two descriptors. At most max_connections.
+  struct Waiting {
+    ConnectionGuard::Admission admission;
+    OwnedFd fd;
+    const Listener* listener;
+    int polled;  // The guard's descriptor of it.
+    bool has_spoken = false;
+  };
 
   std::vector<Listener> listeners_;
   std::vector<ListenerCounters*> counters_;  // Of each listener; in `context_`.
@@ -62,9 +80,11 @@ class Acceptor {
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> tcp_;
   grpc::Server* server_ = nullptr;
   ConnectionGuard guard_;
-  OwnedFd poller_;  // An epoll of listeners, connections' duplicates and `wake_`.
-  OwnedFd wake_;    // An eventfd: readable once the loop is to end.
-  OwnedFd spare_;   // Given up to accept and refuse a connection when descriptors run out.
+  std::vector<Waiting> waiting_;
+  size_t num_closing_ = 0;  // Connections that have ended and that gRPC has not closed yet.
+  OwnedFd poller_;          // An epoll of listeners, connections' duplicates and `wake_`.
+  OwnedFd wake_;            // An eventfd: readable once the loop is to end.
+  OwnedFd spare_;           // Given up to accept and refuse a connection when descriptors run out.
   std::thread thread_;
 };
 

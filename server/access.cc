@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/wire_hooks.h"
 #include "src/error.h"
 #include "src/utf8.h"
 
@@ -41,21 +43,44 @@ struct Property {
   const char* name;
 };
 
-// In the order of CertificateName::kind.
+// In the order of CallerName::kind.
 constexpr Property kProperties[] = {{"uri", GRPC_PEER_URI_PROPERTY_NAME},
                                     {"dns", GRPC_PEER_DNS_PROPERTY_NAME},
                                     {"cn", GRPC_X509_CN_PROPERTY_NAME},
                                     {"subject", GRPC_X509_SUBJECT_PROPERTY_NAME}};
 
 // Views into `peer`. Empty without a client certificate, which gRPC has verified otherwise.
-std::vector<CertificateName> NamesOf(const grpc::AuthContext& peer) {
-  std::vector<CertificateName> names;
+std::vector<CallerName> NamesOf(const grpc::AuthContext& peer) {
+  std::vector<CallerName> names;
   for (const Property& property : kProperties) {
     for (const grpc::string_ref& value : peer.FindPropertyValues(property.name)) {
       if (IsValidUtf8(View(value))) names.push_back({property.kind, View(value)});
     }
   }
   return names;
+}
+
+// "1000" for a call over a Unix socket, "" for any other.
+std::string UidOf(const grpc::ServerContextBase& context) {
+  // gRPC's name of such a connection is the number of its descriptor. That is gone once the
+  // connection is, and so is whoever might get the answer.
+  const std::string peer = context.peer();
+  absl::string_view number = peer;
+  int fd = -1;
+  if (!absl::ConsumePrefix(&number, "fd:") || !absl::SimpleAtoi(number, &fd)) return "";
+  const std::string name = PeerOfSocket(fd);
+  absl::string_view uid = name;
+  return absl::ConsumePrefix(&uid, "uid:") ? std::string(uid) : "";
+}
+
+// Null for whom no line names.
+const AccessRules::Grant* FindByName(const AccessRules& rules,
+                                     const grpc::ServerContextBase& context) {
+  if (!rules.has_names()) return nullptr;
+  const std::shared_ptr<const grpc::AuthContext> peer = context.auth_context();
+  if (peer->IsPeerAuthenticated()) return rules.FindName(NamesOf(*peer));
+  const std::string uid = UidOf(context);
+  return uid.empty() ? nullptr : rules.FindName({{"uid", uid}});
 }
 
 // Shares the rules that it is part of.
@@ -68,7 +93,7 @@ Caller Anybody(const grpc::ServerContextBase& context) {
       new std::shared_ptr<const ModelRights>(new ModelRights(ModelRights::Everything()));
   const std::shared_ptr<const grpc::AuthContext> peer = context.auth_context();
   if (!peer->IsPeerAuthenticated()) return {*everything, ""};
-  const std::vector<CertificateName> names = NamesOf(*peer);
+  const std::vector<CallerName> names = NamesOf(*peer);
   if (names.empty()) return {*everything, ""};
   return {*everything, absl::StrCat(names[0].kind, ":", names[0].value)};
 }
@@ -94,11 +119,8 @@ absl::StatusOr<Caller> Access::Authorize(const grpc::ServerContextBase& context)
     if (grant == nullptr) return Refuse("the bearer token is not valid here");
     return CallerOf(rules, *grant);
   }
-  if (rules->has_certificate_rules()) {
-    const std::shared_ptr<const grpc::AuthContext> peer = context.auth_context();
-    const AccessRules::Grant* const grant =
-        peer->IsPeerAuthenticated() ? rules->FindCertificate(NamesOf(*peer)) : nullptr;
-    if (grant != nullptr) return CallerOf(rules, *grant);
+  if (const AccessRules::Grant* const grant = FindByName(*rules, context)) {
+    return CallerOf(rules, *grant);
   }
   return Refuse("credentials are missing: wanted is a bearer token");
 }

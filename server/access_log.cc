@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/log.h"
@@ -22,7 +23,12 @@ double Milliseconds(std::chrono::steady_clock::duration duration) {
 void AccessLog::CallEnded(const CallRecord& record, const absl::Status& status) {
   const auto took = std::chrono::steady_clock::now() - record.began;
   if (mode_ == AccessLogMode::kOff) return;
-  if (mode_ == AccessLogMode::kSlow && status.ok() && took < kSlow) return;
+  std::optional<uint64_t> suppressed = 0;
+  if (mode_ == AccessLogMode::kSlow) {
+    if (status.ok() && took < kSlow) return;
+    if (!status.ok()) suppressed = Suppressed();
+    if (!suppressed) return;
+  }
   std::vector<LogField> fields = {
       {"method", std::string(CallMethodName(record.method))},
       {"code", absl::StatusCodeToString(status.code())},
@@ -46,7 +52,17 @@ void AccessLog::CallEnded(const CallRecord& record, const absl::Status& status) 
     add("reason", std::string(ErrorReasonName(ReasonOf(status))));
     add("error", std::string(status.message()));
   }
+  if (*suppressed > 0) fields.push_back({"suppressed", *suppressed});
+  if (*suppressed > 0) fields.push_back({"suppressed", *suppressed});
   LogInfo("call", fields);
+}
+
+std::optional<uint64_t> AccessLog::Suppressed() {
+  const MutexLock lock(mutex_);
+  if (lines_.Take(1, TokenBucket::Clock::now())) return std::exchange(suppressed_, 0);
+  lines_.Add(1);
+  ++suppressed_;
+  return std::nullopt;
 }
 
 }  // namespace tensord

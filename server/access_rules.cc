@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -77,16 +78,16 @@ absl::Status AccessRules::AddLine(absl::string_view line) {
     TENSORD_ASSIGN_OR_RETURN(std::string digest, ParseDigest(line));
     return AddToken(std::move(digest), std::move(models));
   }
-  for (const absl::string_view kind : kCertificateKinds) {
+  for (const absl::string_view kind : kCallerKinds) {
     absl::string_view pattern = line;
     if (absl::ConsumePrefix(&pattern, absl::StrCat(kind, ":"))) {
-      return AddCertificate(kind, pattern, std::move(models));
+      return AddName(kind, pattern, std::move(models));
     }
   }
   if (!IsBearerToken(line)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "wanted is a token of 1 to ", kMaxTokenBytes,
-        " letters, digits and -._~+/=, or sha256:, uri:, dns:, cn: or subject: and a value"));
+        " letters, digits and -._~+/=, or sha256:, uri:, dns:, cn:, subject: or uid: and a value"));
   }
   return AddToken(Sha256(line), std::move(models));
 }
@@ -101,18 +102,22 @@ absl::Status AccessRules::AddToken(std::string digest, ModelRights models) {
   return absl::OkStatus();
 }
 
-absl::Status AccessRules::AddCertificate(absl::string_view kind, absl::string_view pattern,
-                                         ModelRights models) {
-  for (const Certificate& known : certificates_) {
+absl::Status AccessRules::AddName(absl::string_view kind, absl::string_view pattern,
+                                  ModelRights models) {
+  for (const Name& known : names_) {
     if (known.kind == kind && known.pattern == pattern) {
       return absl::InvalidArgumentError("the name stands above already");
     }
   }
   if (pattern.empty()) return absl::InvalidArgumentError(absl::StrCat(kind, ": wants a value"));
+  // As text, because names are compared as such: no sign, no zero in front.
+  uint32_t uid = 0;
+  if (kind == "uid" && (!absl::SimpleAtoi(pattern, &uid) || absl::StrCat(uid) != pattern)) {
+    return absl::InvalidArgumentError("uid: wants the number of a user");
+  }
   TENSORD_ASSIGN_OR_RETURN(Glob glob, Glob::Parse(pattern));
   Grant grant{absl::StrCat(kind, ":", pattern), std::move(models)};
-  certificates_.push_back(
-      {std::string(kind), std::string(pattern), std::move(glob), std::move(grant)});
+  names_.push_back({std::string(kind), std::string(pattern), std::move(glob), std::move(grant)});
   return absl::OkStatus();
 }
 
@@ -125,10 +130,9 @@ const AccessRules::Grant* AccessRules::FindToken(absl::string_view token) const 
   return found;
 }
 
-const AccessRules::Grant* AccessRules::FindCertificate(
-    const std::vector<CertificateName>& names) const {
-  for (const Certificate& rule : certificates_) {
-    for (const CertificateName& name : names) {
+const AccessRules::Grant* AccessRules::FindName(const std::vector<CallerName>& names) const {
+  for (const Name& rule : names_) {
+    for (const CallerName& name : names) {
       if (name.kind == rule.kind && rule.glob.Matches(name.value)) return &rule.grant;
     }
   }

@@ -51,6 +51,7 @@ void CallMetrics::CallBegan(const CallRecord& record) {
 }
 
 absl::string_view CallMetrics::LabelOf(const std::string& model) {
+  if (!names_models_) return kOtherModels;
   if (sent_bytes_.count(model) > 0 || sent_bytes_.size() < kMaxModelLabels) return model;
   return kOtherModels;
 }

@@ -24,6 +24,10 @@ inline constexpr size_t kMaxModelLabels = 200;
 // Thread-safe.
 class CallMetrics final : public CallObserver {
  public:
+  // Without `names_models` all models are "other": whoever reads metrics shows no credentials, and
+  // must not learn from them which models there are.
+  explicit CallMetrics(bool names_models = true) : names_models_(names_models) {}
+
   void CallBegan(const CallRecord& record) override;
   void BytesSent(const CallRecord& record, uint64_t bytes) override;
   void CallEnded(const CallRecord& record, const absl::Status& status) override;
@@ -61,6 +65,7 @@ class CallMetrics final : public CallObserver {
   void AppendSentBytes(MetricText& text) const;
   void AppendReasons(MetricText& text) const;
 
+  const bool names_models_;
   std::array<MethodCounts, kNumCallMethods> methods_;
   std::array<std::atomic<uint64_t>, kNumErrorReasons> num_rejected_ = {};
   std::array<std::atomic<uint64_t>, kNumErrorReasons> num_broken_ = {};  // After the first byte.

@@ -1,6 +1,27 @@
 #include "server/frame_policy.h"
 
+#include <algorithm>
+
 namespace tensord {
+namespace {
+
+// What gRPC announces. Calls beyond it are paid for when they begin, those below when they are
+// left.
+constexpr size_t kAnnouncedStreams = 128;
+
+}  // namespace
+
+FramePolicy::~FramePolicy() {
+  const MutexLock lock(mutex_);
+  if (peer_ == nullptr || open_streams_.empty()) return;
+  const size_t unpaid = std::min(open_streams_.size(), kAnnouncedStreams);
+  peer_->TakeCancels(static_cast<double>(unpaid), Clock::now());
+}
+
+void FramePolicy::BelongsTo(std::shared_ptr<PeerAccount> peer) {
+  const MutexLock lock(mutex_);
+  peer_ = std::move(peer);
+}
 
 std::optional<CloseReason> FramePolicy::Received(absl::Span<const uint8_t> bytes,
                                                  Clock::time_point now) {
@@ -32,6 +53,8 @@ bool FramePolicy::has_begun() const {
 void FramePolicy::Judge(const FrameHeader& frame, Clock::time_point now) {
   switch (frame.type) {
     case FrameType::kHeaders:
+      JudgeBegin(frame, now);
+      return JudgeHeaderBlock(frame);
     case FrameType::kContinuation:
       return JudgeHeaderBlock(frame);
     case FrameType::kRstStream:
@@ -52,22 +75,28 @@ void FramePolicy::Judge(const FrameHeader& frame, Clock::time_point now) {
   if (!odd_frames_.Take(1, now)) Violates(CloseReason::kFrames);
 }
 
+void FramePolicy::JudgeBegin(const FrameHeader& frame, Clock::time_point now) {
+  if (frame.stream <= last_stream_) return;
+  last_stream_ = frame.stream;
+  open_streams_.insert(frame.stream);
+  const bool is_paid = open_streams_.size() <= kAnnouncedStreams || PeerPays(now);
+  if (!is_paid || open_streams_.size() > limits_.max_open_streams) Violates(CloseReason::kStreams);
+}
+
 void FramePolicy::JudgeHeaderBlock(const FrameHeader& frame) {
-  if (frame.type == FrameType::kHeaders) {
-    header_block_bytes_ = 0;
-    if (frame.stream > last_stream_) {
-      last_stream_ = frame.stream;
-      open_streams_.insert(frame.stream);
-      if (open_streams_.size() > limits_.max_open_streams) Violates(CloseReason::kStreams);
-    }
-  }
+  if (frame.type == FrameType::kHeaders) header_block_bytes_ = 0;
   header_block_bytes_ += FrameHeader::kSize + frame.payload_bytes;
   if (header_block_bytes_ > limits_.max_header_block_bytes) Violates(CloseReason::kHeaders);
   if ((frame.flags & kFlagEndHeaders) != 0) header_block_bytes_ = 0;
 }
 
 void FramePolicy::Cancelled(Clock::time_point now) {
-  if (!cancels_.Take(1, now)) Violates(CloseReason::kCancels);
+  const bool is_paid = PeerPays(now);
+  if (!cancels_.Take(1, now) || !is_paid) Violates(CloseReason::kCancels);
+}
+
+bool FramePolicy::PeerPays(Clock::time_point now) {
+  return peer_ == nullptr || peer_->TakeCancels(1, now) || spare_cancels_.Take(1, now);
 }
 
 void FramePolicy::Violates(CloseReason reason) {

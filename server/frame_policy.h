@@ -3,13 +3,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <utility>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/types/span.h"
 #include "server/guard_counters.h"
 #include "server/guard_limits.h"
 #include "server/http2_frames.h"
+#include "server/peer_account.h"
 #include "server/token_bucket.h"
 #include "src/mutex.h"
 
@@ -21,10 +24,21 @@ class FramePolicy {
  public:
   using Clock = TokenBucket::Clock;
 
-  FramePolicy(const GuardLimits& limits, Clock::time_point now)
+  // `peer`: whose connection it is; null where that is not known.
+  FramePolicy(const GuardLimits& limits, Clock::time_point now,
+              std::shared_ptr<PeerAccount> peer = nullptr)
       : limits_(limits),
         cancels_(limits.cancels_burst, limits.cancels_per_second, now),
-        odd_frames_(limits.odd_frames_burst, limits.odd_frames_per_second, now) {}
+        spare_cancels_(limits.spare_cancels_burst, limits.spare_cancels_per_second, now),
+        odd_frames_(limits.odd_frames_burst, limits.odd_frames_per_second, now),
+        peer_(std::move(peer)) {}
+  // The connection has ended: the calls that it leaves are cancelled ones.
+  ~FramePolicy();
+  FramePolicy(const FramePolicy&) = delete;
+  FramePolicy& operator=(const FramePolicy&) = delete;
+
+  // It turns out whose connection it is.
+  void BelongsTo(std::shared_ptr<PeerAccount> peer);
 
   // What came from the client. A reason: the connection is to be closed; once and for all.
   std::optional<CloseReason> Received(absl::Span<const uint8_t> bytes, Clock::time_point now);
@@ -37,6 +51,10 @@ class FramePolicy {
 
  private:
   void Judge(const FrameHeader& frame, Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void JudgeBegin(const FrameHeader& frame, Clock::time_point now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One cancelled call, out of what the peer or else this connection has left.
+  bool PeerPays(Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void JudgeHeaderBlock(const FrameHeader& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Cancelled(Clock::time_point now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Violates(CloseReason reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -46,7 +64,9 @@ class FramePolicy {
   FrameReader inbound_ ABSL_GUARDED_BY(mutex_){FrameReader::Side::kClient};
   FrameReader outbound_ ABSL_GUARDED_BY(mutex_){FrameReader::Side::kServer};
   TokenBucket cancels_ ABSL_GUARDED_BY(mutex_);
+  TokenBucket spare_cancels_ ABSL_GUARDED_BY(mutex_);  // Whatever the peer's other connections do.
   TokenBucket odd_frames_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<PeerAccount> peer_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<uint32_t> open_streams_ ABSL_GUARDED_BY(mutex_);
   uint32_t last_stream_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t pings_unanswered_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -27,6 +27,17 @@ struct GuardLimits {
   double cancels_burst = 1000;
   double cancels_per_second = 200;
 
+  // Of all connections of a peer together, also of those that have ended: measured as 50 MiB. A
+  // peer may be many honest clients: beyond it a connection is left the few that do no harm, and
+  // only new connections wait, 10 ms for each excess of the last seconds.
+  double peer_cancels_burst = 3000;
+  double peer_cancels_per_second = 1000;
+  double spare_cancels_burst = 16;
+  double spare_cancels_per_second = 5;
+  double max_peer_excesses = 10;
+  std::chrono::milliseconds pause_per_excess{10};
+  std::chrono::milliseconds longest_pause{2'000};
+
   // Streams that the client has begun and the server has not ended. gRPC enforces its own limit of
   // 128 only on clients that say they have heard of it; honest ones may begin many before that.
   size_t max_open_streams = 1024;

@@ -166,7 +166,13 @@ void LogExposure(const ServerOptions& options, const Server& server) {
 
 // What lives from start to stop. Members end in reverse order: each uses those above it.
 struct Daemon {
-  explicit Daemon(const Flags& flags) : readiness(flags.readiness), access_log(flags.access_log) {}
+  explicit Daemon(const Flags& flags)
+      : hides_models(flags.server.credentials.authenticates()),
+        readiness(flags.readiness),
+        call_metrics(!hides_models),
+        access_log(flags.access_log) {}
+
+  const bool hides_models;  // From whoever shows no credentials, as HTTP's visitors.
 
   LiveCatalog catalog;
   Readiness readiness;
@@ -236,7 +242,7 @@ void FollowCatalog(const ReloadReport& report, Daemon& daemon) {
   daemon.reload_log.Report(report);
   if (report.current == nullptr) return;
   if (daemon.readiness.Update(*report.current)) return daemon.state.SetReady();
-  daemon.state.SetMissing(daemon.readiness.missing());
+  daemon.state.SetMissing(daemon.hides_models ? "models" : daemon.readiness.missing());
 }
 
 absl::Status StartReloading(const Flags& flags, Daemon& daemon) {

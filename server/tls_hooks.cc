@@ -1,3 +1,5 @@
+#include <dlfcn.h>
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
@@ -19,7 +21,8 @@ struct Session {
 
   const std::shared_ptr<GuardContext> context;
   FramePolicy frames;
-  bool closed = false;  // Only its reader asks.
+  std::shared_ptr<WatchedConnection> connection;  // Null until it is found.
+  bool closed = false;                            // Only its reader asks.
 };
 
 struct TlsGuard {
@@ -60,6 +63,20 @@ Session* SessionOf(SSL* ssl) {
   return nullptr;
 }
 
+// Whose bytes this thread has handed to OpenSSL last, and not asked for yet. gRPC does the one
+// right after the other.
+std::shared_ptr<WatchedConnection>& Handed() {
+  thread_local std::shared_ptr<WatchedConnection> handed;
+  return handed;
+}
+
+void Find(Session& session, std::shared_ptr<WatchedConnection> source) {
+  if (session.connection != nullptr || source == nullptr) return;
+  source->FoundSession();
+  session.frames.BelongsTo(source->facts().account);
+  session.connection = std::move(source);
+}
+
 absl::Span<const uint8_t> Bytes(const void* data, size_t size) {
   return absl::MakeConstSpan(static_cast<const uint8_t*>(data), size);
 }
@@ -71,7 +88,8 @@ bool Allows(Session& session, absl::Span<const uint8_t> bytes) {
   if (!reason) return true;
   session.closed = true;
   session.context->counters.Closed(*reason);
-  if (session.context->report) session.context->report(*reason, "");
+  const std::string peer = session.connection == nullptr ? "" : session.connection->facts().peer;
+  if (session.context->report) session.context->report(*reason, peer);
   return false;
 }
 
@@ -85,10 +103,19 @@ void WatchTls(std::shared_ptr<GuardContext> context) {
 
 }  // namespace tensord
 
+extern "C" int BIO_write(BIO* bio, const void* data, int size) {
+  static const auto real =
+      reinterpret_cast<int (*)(BIO*, const void*, int)>(dlsym(RTLD_NEXT, "BIO_write"));
+  tensord::Handed() = tensord::SourceOf(data);
+  return real(bio, data, size);
+}
+
 extern "C" int SSL_read(SSL* ssl, void* buffer, int size) {
+  std::shared_ptr<tensord::WatchedConnection> source = std::move(tensord::Handed());
   size_t received = 0;
   if (size < 0 || SSL_read_ex(ssl, buffer, static_cast<size_t>(size), &received) != 1) return -1;
   tensord::Session* const session = tensord::SessionOf(ssl);
+  if (session != nullptr) tensord::Find(*session, std::move(source));
   if (session == nullptr || tensord::Allows(*session, tensord::Bytes(buffer, received))) {
     return static_cast<int>(received);
   }

@@ -29,6 +29,9 @@ class TokenBucket {
     return level_ >= 0;
   }
 
+  // Takes whatever is left, and what is owed is forgiven.
+  void Empty() { level_ = 0; }
+
  private:
   const double burst_;
   const double per_second_;

@@ -28,12 +28,15 @@ WatchedConnection::WatchedConnection(std::shared_ptr<GuardContext> context, Fact
     : context_(std::move(context)),
       facts_(std::move(facts)),
       begun_(now),
-      frames_(facts_.is_encrypted ? nullptr : std::make_unique<FramePolicy>(context_->limits, now)),
+      frames_(facts_.is_encrypted
+                  ? nullptr
+                  : std::make_unique<FramePolicy>(context_->limits, now, facts_.account)),
       inbound_(static_cast<double>(context_->limits.inbound_burst_bytes),
                static_cast<double>(context_->limits.inbound_bytes_per_second), now) {}
 
 bool WatchedConnection::Received(int fd, absl::Span<const iovec> pieces, size_t num_bytes,
                                  Clock::time_point now) {
+  has_spoken_ = true;
   std::optional<CloseReason> reason;
   if (!Allows(fd, num_bytes, now)) reason = CloseReason::kInboundRate;
   if (frames_ != nullptr) {
@@ -54,7 +57,7 @@ void WatchedConnection::Sent(absl::Span<const iovec> pieces, size_t num_bytes,
 }
 
 bool WatchedConnection::HasExpired(Clock::time_point now) {
-  // Encrypted ones are gRPC's own to time: it knows when the handshake is over.
+  // Encrypted ones that have spoken are gRPC's to time: it knows when the handshake is over.
   if (has_begun()) return false;
   if (now - begun_ < context_->limits.handshake_timeout) return false;
   Close(CloseReason::kHandshake);

@@ -15,6 +15,7 @@
 #include "server/frame_policy.h"
 #include "server/guard_counters.h"
 #include "server/guard_limits.h"
+#include "server/peer_account.h"
 #include "server/token_bucket.h"
 #include "src/mutex.h"
 
@@ -38,8 +39,9 @@ class WatchedConnection {
   struct Facts {
     std::string peer;
     bool is_unix = false;
-    bool is_encrypted = false;  // Its frames are judged elsewhere.
-    uint64_t cookie = 0;        // The socket's.
+    bool is_encrypted = false;             // Its frames are judged elsewhere.
+    uint64_t cookie = 0;                   // The socket's.
+    std::shared_ptr<PeerAccount> account;  // The peer's; may be null.
   };
 
   WatchedConnection(std::shared_ptr<GuardContext> context, Facts facts, Clock::time_point now);
@@ -53,8 +55,12 @@ class WatchedConnection {
   // They have been written to it.
   void Sent(absl::Span<const iovec> pieces, size_t num_bytes, Clock::time_point now);
 
-  // True once the client speaks HTTP/2, as far as can be seen.
-  bool has_begun() const { return frames_ == nullptr || frames_->has_begun(); }
+  // Of an encrypted connection: its TLS session is found.
+  bool has_session() const { return has_session_; }
+  void FoundSession() { has_session_ = true; }
+
+  // True once the client speaks HTTP/2; once it speaks at all where that is encrypted.
+  bool has_begun() const { return frames_ == nullptr ? has_spoken_.load() : frames_->has_begun(); }
 
   // True where the client has not begun to speak HTTP/2 in its time; counted once.
   bool HasExpired(Clock::time_point now);
@@ -69,6 +75,8 @@ class WatchedConnection {
   const std::unique_ptr<FramePolicy> frames_;  // Null when encrypted.
   std::atomic<uint64_t> sent_bytes_{0};
   std::atomic<bool> closed_{false};
+  std::atomic<bool> has_session_{false};
+  std::atomic<bool> has_spoken_{false};
   Mutex mutex_;
   TokenBucket inbound_ ABSL_GUARDED_BY(mutex_);
   uint64_t credited_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of those acknowledged.

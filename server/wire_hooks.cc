@@ -4,8 +4,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -60,6 +62,25 @@ SocketTable& Sockets() {
   return *table;
 }
 
+// What this thread has received last for a session that is looked for.
+struct LastReceived {
+  std::weak_ptr<WatchedConnection> connection;
+  const uint8_t* begin = nullptr;
+  size_t size = 0;
+};
+
+LastReceived& Last() {
+  thread_local LastReceived last;
+  return last;
+}
+
+void Remember(const Watched& connection, const msghdr& message, size_t num_bytes) {
+  if (!connection->facts().is_encrypted || connection->has_session()) return;
+  const iovec& first = message.msg_iov[0];
+  Last() = {connection, static_cast<const uint8_t*>(first.iov_base),
+            std::min(first.iov_len, num_bytes)};
+}
+
 absl::Span<const iovec> PiecesOf(const msghdr& message) {
   return absl::MakeConstSpan(message.msg_iov, message.msg_iovlen);
 }
@@ -71,6 +92,21 @@ void WatchSocket(int fd, std::shared_ptr<WatchedConnection> connection) {
 }
 
 void UnwatchSocket(int fd, uint64_t cookie) { Sockets().Erase(fd, cookie); }
+
+std::string PeerOfSocket(int fd) {
+  const Watched connection = Sockets().Find(fd);
+  return connection == nullptr ? "" : connection->facts().peer;
+}
+
+std::shared_ptr<WatchedConnection> SourceOf(const void* data) {
+  const LastReceived& last = Last();
+  const auto* const byte = static_cast<const uint8_t*>(data);
+  if (last.begin == nullptr || std::less<>()(byte, last.begin) ||
+      !std::less<>()(byte, last.begin + last.size)) {
+    return nullptr;
+  }
+  return last.connection.lock();
+}
 
 void NoteSent(int fd, const msghdr& message, size_t num_bytes) {
   const int error = errno;
@@ -90,6 +126,7 @@ extern "C" ssize_t recvmsg(int fd, msghdr* message, int flags) {
   if (connection == nullptr) return received;
   if (connection->Received(fd, tensord::PiecesOf(*message), static_cast<size_t>(received),
                            tensord::Clock::now())) {
+    tensord::Remember(connection, *message, static_cast<size_t>(received));
     return received;
   }
   shutdown(fd, SHUT_RDWR);  // Also tells the accept loop.

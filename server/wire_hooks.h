@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "server/watched_connection.h"
 
@@ -26,11 +27,18 @@ void WatchSocket(int fd, std::shared_ptr<WatchedConnection> connection);
 // No longer. Does nothing when the number belongs to a newer socket by now.
 void UnwatchSocket(int fd, uint64_t cookie);
 
+// Who is at the other end of a socket that is watched, as PeerOf; "" for any other.
+std::string PeerOfSocket(int fd);
+
+// The encrypted connection in whose bytes, the last that this thread has received, `data` lies;
+// else null. It is asked until the connection's session is known.
+std::shared_ptr<WatchedConnection> SourceOf(const void* data);
+
 // `num_bytes` of the message have been written to `fd`: what our sendmsg calls. Keeps errno.
 void NoteSent(int fd, const msghdr& message, size_t num_bytes);
 
 // Judges the frames in TLS connections that this process accepts, by the limits of `context`. A TLS
-// session does not know its socket, so that what it does is reported without a peer.
+// session does not know its socket; we learn it when gRPC hands on what the socket has brought in.
 void WatchTls(std::shared_ptr<GuardContext> context);
 
 }  // namespace tensord

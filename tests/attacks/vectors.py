@@ -254,6 +254,34 @@ def reconnects(address, end):
     return result
 
 
+def reconnects_of_a_reader(address, end):
+    """The same by one who waits until the server has read it all."""
+    result = Result()
+    burst = b"".join(begin + h2.rst(stream) for stream, begin in itertools.islice(streams(), 900))
+    while time.monotonic() < end:
+        with suppress(OSError, Closed), Peer(address) as peer:
+            peer.send(burst + h2.frame(h2.PING, 0, 0, b"12345678"))
+            result.done += 900
+            result.bytes_sent += peer.bytes_sent
+            while peer.receive()[0] != h2.PING:
+                pass
+    return result
+
+
+def abandoned_calls(address, end):
+    """As many calls as a connection may have, left by closing it, on one connection after the other."""
+    result = Result()
+    burst = b"".join(begin for _, begin in itertools.islice(streams(), 1000))
+    while time.monotonic() < end:
+        with suppress(OSError, Closed), Peer(address, acknowledge=False) as peer:
+            peer.send(burst + h2.frame(h2.PING, 0, 0, b"12345678"))
+            result.done += 1000
+            result.bytes_sent += peer.bytes_sent
+            while peer.receive()[0] != h2.PING:
+                pass
+    return result
+
+
 def data_beyond_the_window(address, end):
     """A request that is larger than any window and any limit."""
     first = h2.frame(h2.HEADERS, h2.END_HEADERS, 1, h2.call_headers(LIST)) + h2.frame(
@@ -267,4 +295,4 @@ ALL = {attack.__name__: attack for attack in (
     continuation_flood, empty_continuations, hpack_string, hpack_bomb, rapid_reset, rapid_reset_of_running_calls,
     provoked_resets, stream_flood, ping_flood, settings_flood, deaf_settings_flood, priority_flood, unknown_frames,
     empty_data, window_updates, tiny_windows, zero_window, window_overflow, slow_readers, half_open, half_preface,
-    half_frame, reconnects, data_beyond_the_window)}
+    half_frame, reconnects, reconnects_of_a_reader, abandoned_calls, data_beyond_the_window)}

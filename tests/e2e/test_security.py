@@ -13,6 +13,7 @@ import time
 import grpc
 import pytest
 
+import http_port
 import processes
 import rpcs
 import stores
@@ -462,6 +463,45 @@ def test_unix_sockets_take_the_allowed_users_only(server, store, ctl, tmp_path):
         started = server(store, "--listen", f"unix:{tmp_path}/{number}.sock", *flags)
         result = ctl(started).run("models")
         assert (result.returncode == 0) == works, (flags, result.stderr)
+
+
+def test_users_have_rights_on_unix_sockets(server, store, ctl, tmp_path):
+    """By the user at the other end; a token that comes with the call decides alone."""
+    mine, tokens, token = os.getuid(), tmp_path / "tokens", tmp_path / "token"
+    token.write_text(f"{READER}\n")
+    rows = ((f"uid:{mine} models=open", ["open"]), (f"uid:{mine + 4711}", None), (f"uid:{mine + 4711}\nuid:{mine}", ["open", "secret"]))
+    for number, (text, shown) in enumerate(rows):
+        tokens.write_text(f"{text}\n{READER}\n")
+        tokens.chmod(0o600)
+        started = server(store, "--listen", f"unix:{tmp_path}/{number}.sock", "--auth-token-file", tokens)
+        own = ctl(started).run("models")
+        if shown is None:
+            assert own.returncode == 1 and b"UNAUTHENTICATED" in own.stderr, text
+        else:
+            names = ("open", "secret")
+            assert [name for name in names if name.encode() in own.stdout] == shown, (text, own)
+        assert "secret" in ctl(started).text("--token-file", token, "models"), "with a token that may read all"
+        with grpc.insecure_channel(started.address) as channel:
+            code, _, _ = rpcs.Method(rpcs.STORE, ListModels()).call(channel, b"", bearer(WRONG))
+            assert code is grpc.StatusCode.UNAUTHENTICATED, "though the user is good"
+
+
+class ListModels:
+    """The descriptor of that RPC."""
+    name, client_streaming, server_streaming = "ListModels", False, False
+
+
+def test_metrics_name_no_models_where_callers_need_credentials(server, store, files, tmp_path):
+    started = server(store, "--listen", f"unix:{tmp_path}/s.sock", "--auth-token-file", files["tokens"],
+                     "--http-listen", "127.0.0.1:0", "--log-format", "json", "--preload", "secret/model")
+    with grpc.insecure_channel(started.address) as channel:
+        request = pb.GetTensorRequest(model="secret", tensor="w")
+        wire.collect(wire.rpc.TensorStoreStub(channel).GetTensor(request, metadata=bearer(READER)))
+    http = http_port.address_of(started)
+    sent = 'tensord_sent_bytes_total{method="GetTensor",model="other"} 4'
+    processes.wait_until(lambda: sent in http_port.get(http, "/metrics")[1], sent)
+    for path in ("/metrics", "/readyz", "/startupz", "/livez"):
+        assert not any(secret in http_port.get(http, path)[1] for secret in SECRETS), path
 
 
 def test_tensorctl_speaks_tls_and_tokens(server, store, files, authority, ctl, tmp_path):

@@ -59,9 +59,9 @@ TEST(AccessRules, CertificatesAreFoundByKindAndGlob) {
       "dns:worker.example\n"
       "cn:worker models=z\n"
       "subject:CN=worker,O=Test Lab models=y\n");
-  EXPECT_TRUE(rules->has_certificate_rules());
+  EXPECT_TRUE(rules->has_names());
   const auto find = [&](absl::string_view kind, absl::string_view value) {
-    return rules->FindCertificate({{"dns", "elsewhere"}, {kind, value}});
+    return rules->FindName({{"dns", "elsewhere"}, {kind, value}});
   };
   ASSERT_NE(find("uri", "spiffe://cluster/ns/a/sa/worker"), nullptr);
   EXPECT_TRUE(find("uri", "spiffe://cluster/ns/a/sa/worker")->models.Allow("x"));
@@ -70,12 +70,23 @@ TEST(AccessRules, CertificatesAreFoundByKindAndGlob) {
   EXPECT_EQ(find("cn", "worker.example"), nullptr) << "another kind";
   ASSERT_NE(find("subject", "CN=worker,O=Test Lab"), nullptr);
   EXPECT_TRUE(find("subject", "CN=worker,O=Test Lab")->models.Allow("y"));
-  EXPECT_EQ(rules->FindCertificate({}), nullptr);
+  EXPECT_EQ(rules->FindName({}), nullptr);
 }
 
 TEST(AccessRules, FirstLineThatMatchesACertificateCounts) {
   const auto rules = Parse("dns:*.example models=x\ndns:worker.example models=y\n");
-  EXPECT_TRUE(rules->FindCertificate({{"dns", "worker.example"}})->models.Allow("x"));
+  EXPECT_TRUE(rules->FindName({{"dns", "worker.example"}})->models.Allow("x"));
+}
+
+TEST(AccessRules, AUserIsFoundByNumberOnly) {
+  const auto rules = Parse("uid:1000 models=x\nuid:0\n");
+  ASSERT_NE(rules->FindName({{"uid", "1000"}}), nullptr);
+  EXPECT_FALSE(rules->FindName({{"uid", "1000"}})->models.is_everything());
+  EXPECT_TRUE(rules->FindName({{"uid", "0"}})->models.is_everything());
+  for (const char* other : {"100", "10000", "", "unknown"}) {
+    EXPECT_EQ(rules->FindName({{"uid", other}}), nullptr) << other;
+  }
+  EXPECT_EQ(rules->FindName({{"cn", "1000"}}), nullptr) << "what a certificate says";
 }
 
 struct BadRow {
@@ -108,6 +119,10 @@ INSTANTIATE_TEST_SUITE_P(
                     BadRow{"TwoWords", "a-token b-token", "line 1: wanted is a token"},
                     BadRow{"UnknownKind", "ok\ndsn:a-token", "line 2: wanted is a token"},
                     BadRow{"NoValue", "dns:", "line 1: dns: wants a value"},
+                    BadRow{"UidGlob", "uid:*", "line 1: uid: wants the number"},
+                    BadRow{"UidZeroes", "uid:007", "line 1: uid: wants the number"},
+                    BadRow{"UidName", "uid:root", "line 1: uid: wants the number"},
+                    BadRow{"UidTooLarge", "uid:4294967296", "line 1: uid: wants the number"},
                     BadRow{"ShortDigest", "sha256:00ff", "64 hexadecimal digits"},
                     BadRow{"BadGlob", "a-token models={x", "line 1: pattern"},
                     BadRow{"EmptyGlob", "a-token models=", "line 1: wanted are only models="},

@@ -65,6 +65,15 @@ TEST(CallMetrics, ReasonsTellRefusalsFromFaults) {
       text, HasSubstr("tensord_rpcs_finished_total{method=\"GetTensor\",code=\"DATA_LOSS\"} 1\n"));
 }
 
+TEST(CallMetrics, ModelsAreNotNamedWhereTheirNamesAreSecret) {
+  CallMetrics metrics(/*names_models=*/false);
+  metrics.BytesSent(Record(CallMethod::kGetTensor, "secret"), 7);
+  const std::string text = TextOf(metrics);
+  EXPECT_THAT(text, Not(HasSubstr("secret")));
+  EXPECT_THAT(text,
+              HasSubstr("tensord_sent_bytes_total{method=\"GetTensor\",model=\"other\"} 7\n"));
+}
+
 TEST(CallMetrics, ModelsBeyondTheLimitShareALabel) {
   CallMetrics metrics;
   for (size_t i = 0; i < kMaxModelLabels + 5; ++i) {

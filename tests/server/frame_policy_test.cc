@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 namespace tensord {
@@ -149,6 +150,60 @@ TEST_F(FramePolicyTest, OddFramesAreLimitedInTheirRate) {
     }
     EXPECT_EQ(reason, CloseReason::kFrames) << static_cast<int>(type);
   }
+}
+
+// A peer that may cancel `burst` calls on all its connections, never more.
+std::shared_ptr<PeerAccount> Account(GuardLimits& limits, double burst) {
+  limits.peer_cancels_burst = burst;
+  limits.peer_cancels_per_second = 0;
+  limits.spare_cancels_burst = 2;
+  limits.spare_cancels_per_second = 1;
+  return std::make_shared<PeerAccount>(limits, Clock::time_point());
+}
+
+std::optional<CloseReason> Cancel(FramePolicy& policy, int count, Clock::time_point now) {
+  std::string text = "";
+  for (int i = 0; i < count; ++i) text += std::string("\0\0\4\3\0\0\0\0\1\0\0\0\10", 13);
+  return policy.Received(
+      absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size()), now);
+}
+
+std::optional<CloseReason> Begin(FramePolicy& policy, const std::string& text) {
+  return policy.Received(
+      absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size()), {});
+}
+
+TEST(FramePolicyOfAPeer, ItsOtherConnectionsHaveSpentItsCancels) {
+  GuardLimits limits;
+  const auto account = Account(limits, 10);
+  FramePolicy first(limits, {}, account), second(limits, {}, account);
+  Begin(first, kPreface);
+  Begin(second, kPreface);
+  EXPECT_EQ(Cancel(first, 10, {}), std::nullopt);
+  EXPECT_EQ(Cancel(second, 2, {}), std::nullopt) << "each has a few to spare";
+  EXPECT_EQ(Cancel(second, 1, {}), CloseReason::kCancels);
+}
+
+TEST(FramePolicyOfAPeer, AnHonestOneBesideAnAttackerMayCancelNowAndThen) {
+  GuardLimits limits;
+  const auto account = Account(limits, 10);
+  account->TakeCancels(1000, {});
+  FramePolicy honest(limits, {}, account);
+  Begin(honest, kPreface);
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(Cancel(honest, 1, Clock::time_point() + seconds(i)), std::nullopt) << i;
+  }
+}
+
+TEST(FramePolicyOfAPeer, CallsThatAConnectionLeavesAreCancelledOnes) {
+  GuardLimits limits;
+  const auto account = Account(limits, 10);
+  {
+    FramePolicy leaves(limits, {}, account);
+    Begin(leaves, kPreface + std::string("\0\0\0\1\4\0\0\0\1\0\0\0\1\4\0\0\0\3", 18));
+  }
+  EXPECT_TRUE(account->TakeCancels(8, {}));
+  EXPECT_FALSE(account->TakeCancels(1, {}));
 }
 
 }  // namespace

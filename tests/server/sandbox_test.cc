@@ -42,7 +42,7 @@ class SandboxTest : public testing::Test {
     mkdir(dir_.Path("sockets").c_str(), 0700);
     std::ofstream(dir_.Path("store/inside")) << "x";
     std::ofstream(dir_.Path("outside")) << "x";
-    symlink(dir_.Path("outside").c_str(), dir_.Path("store/escape").c_str());
+    EXPECT_EQ(symlink(dir_.Path("outside").c_str(), dir_.Path("store/escape").c_str()), 0);
   }
 
   // What `body` returns in a process that has entered.
@@ -126,7 +126,7 @@ TEST_F(SandboxTest, OffConfinesNothing) {
 }
 
 TEST_F(SandboxTest, ALinkBringsItsDirectories) {
-  symlink(dir_.Path("store").c_str(), dir_.Path("link").c_str());
+  ASSERT_EQ(symlink(dir_.Path("store").c_str(), dir_.Path("link").c_str()), 0);
   EXPECT_THAT(ReadableFor(dir_.Path("link")),
               testing::ElementsAre(dir_.Path("link"), dir_.Path("store"), testing::_, testing::_));
   EXPECT_THAT(ReadableFor(dir_.Path("store")), testing::ElementsAre(dir_.Path("store")));

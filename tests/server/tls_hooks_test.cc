@@ -3,12 +3,16 @@
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>  // For the macro EVP_EC_gen.
 #include <memory>
 #include <string>
 
+#include "server/socket_facts.h"
 #include "server/wire_hooks.h"
+#include "src/owned_fd.h"
 
 namespace tensord {
 namespace {
@@ -24,6 +28,7 @@ template <typename T, auto Free>
 using Owned = std::unique_ptr<T, Deleter<Free>>;
 using Context = Owned<SSL_CTX, &SSL_CTX_free>;
 using Session = Owned<SSL, &SSL_free>;
+using Clock = WatchedConnection::Clock;
 
 const std::string kHello = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const std::string kReset = std::string("\0\0\4\3\0\0\0\0\1\0\0\0\10", 13);
@@ -97,6 +102,45 @@ TEST_F(TlsHooks, TooManyCancelsEndTheSession) {
   EXPECT_EQ(Pass(burst), -SSL_ERROR_SSL);
   EXPECT_EQ(guard_->counters.closed(CloseReason::kCancels), 1);
   EXPECT_EQ(Pass(kReset), -SSL_ERROR_SSL) << "for ever";
+}
+
+TEST_F(TlsHooks, ASessionIsFoundByTheBytesThatItsSocketBroughtIn) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+  const OwnedFd near(ends[0]), far(ends[1]);
+  WatchedConnection::Facts facts{"somebody", false, true, SocketCookie(near.get()),
+                                 std::make_shared<PeerAccount>(guard_->limits, Clock::now())};
+  const auto connection =
+      std::make_shared<WatchedConnection>(guard_, std::move(facts), Clock::now());
+  WatchSocket(near.get(), connection);
+  std::string peer;
+  guard_->report = [&](CloseReason /*reason*/, const std::string& of) { peer = of; };
+  // The client's records go through the socket and then into the server's session.
+  SSL_set_bio(client_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  SSL_set_bio(server_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  std::string text = kHello;
+  for (int i = 0; i <= 2 * guard_->limits.cancels_burst; ++i) text += kReset;
+  for (size_t at = 0; at < text.size(); at += 1000) {
+    const int piece = static_cast<int>(std::min<size_t>(1000, text.size() - at));
+    ASSERT_EQ(SSL_write(client_.get(), text.data() + at, piece), piece);
+    char* records = nullptr;
+    const long size = BIO_get_mem_data(SSL_get_wbio(client_.get()), &records);
+    ASSERT_EQ(send(far.get(), records, static_cast<size_t>(size), 0), size);
+    ASSERT_EQ(BIO_reset(SSL_get_wbio(client_.get())), 1);
+    char buffer[2000];
+    iovec into{buffer, sizeof(buffer)};
+    msghdr message{};
+    message.msg_iov = &into;
+    message.msg_iovlen = 1;
+    ASSERT_EQ(recvmsg(near.get(), &message, 0), size);
+    SSL_read(server_.get(), buffer, 0);
+    BIO_write(SSL_get_rbio(server_.get()), buffer, static_cast<int>(size));
+    char read[2000];
+    SSL_read(server_.get(), read, sizeof(read));
+  }
+  UnwatchSocket(near.get(), connection->facts().cookie);
+  EXPECT_TRUE(connection->has_session());
+  EXPECT_EQ(peer, "somebody");
 }
 
 TEST_F(TlsHooks, WhatAClientReadsIsNotJudged) {
