@@ -79,8 +79,8 @@ def message(payload):
     return struct.pack(">BI", 0, len(payload)) + payload
 
 
-def dial(address, timeout=10, receive_buffer=None):
-    """A socket connected to `host:port`, `tls:host:port` or `unix:PATH`."""
+def dial(address, timeout=10, receive_buffer=None, source=None):
+    """A socket connected to `host:port`, `tls:host:port` or `unix:PATH`. `source`: the IPv4 address to come from."""
     if address.startswith("tls:"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # An attacker does not care who it is.
@@ -94,6 +94,8 @@ def dial(address, timeout=10, receive_buffer=None):
     if is_unix:
         sock.connect("/" + address.removeprefix("unix:").lstrip("/"))
     else:
+        if source is not None:
+            sock.bind((source, 0))
         host, port = address.rsplit(":", 1)
         sock.connect((host, int(port)))
     return sock

@@ -53,8 +53,8 @@ class Observation:
 class HonestClient:
     """Calls Health/Check all the time, from a process of its own. `answers()`: what it measured since the last time."""
 
-    def __init__(self, address):
-        self._process = subprocess.Popen([sys.executable, __file__, address], stdin=subprocess.PIPE,
+    def __init__(self, address, prefix=()):
+        self._process = subprocess.Popen([*prefix, sys.executable, __file__, address], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, text=True)
         assert self._process.stdout.readline() == "ready\n"
 
