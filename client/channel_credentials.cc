@@ -17,7 +17,7 @@ namespace tensord {
 namespace {
 
 // How soon new connections use certificates that have been replaced; running ones keep theirs.
-constexpr unsigned kRereadSeconds = 5;
+constexpr unsigned kRereadSeconds = 1;
 
 // gRPC itself would say of a file of another kind only that handshakes fail.
 absl::StatusOr<std::string> ReadPem(absl::string_view option, const std::string& path) {

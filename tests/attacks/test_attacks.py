@@ -111,3 +111,4 @@ def test_an_attack_within_tls_is_cut_too(server, tmp_path, tls_flags, name):
     assert result.closed_after is not None, str(result)
     assert seen.growth_bytes <= DEFAULT_GROWTH, f"{seen.growth_bytes / MIB:.0f} MiB, {result}"
     assert answers(address)
+    wait_until(lambda: '"the guard closed a connection"' in running.log and '"peer":"127.0.0.1"' in running.log, "whose it was is logged")

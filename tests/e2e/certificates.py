@@ -19,23 +19,25 @@ class Authority:
         _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
                  "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.ca)
 
-    def issue(self, name, alternative_names, certificate, key, days=1):
-        """Writes a new key and a certificate of it, PEM, with the subject CN=name,O=Test Lab."""
+    def issue(self, name, alternative_names, certificate, key, days=1, begin=None):
+        """Writes a new key and a certificate of it, PEM, with the subject CN=name,O=Test Lab; without a name it has none.
+        `alternative_names`: as OpenSSL's configuration has them; None: none. days=0: it ended in 2020. `begin`: a year to come."""
         self._count += 1
         request = self.directory / f"{self._count}.csr"
         extensions = self.directory / f"{self._count}.ext"
-        extensions.write_text(f"subjectAltName={alternative_names}\n")
+        extensions.write_text(f"subjectAltName={alternative_names}\n" if alternative_names else "basicConstraints=CA:FALSE\n")
         _openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                 "-subj", f"/CN={name}/O=Test Lab", "-keyout", key, "-out", request)
-        if days > 0:
+                 "-subj", f"/CN={name}/O=Test Lab" if name else "/", "-keyout", key, "-out", request)
+        if days > 0 and begin is None:
             _openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAcreateserial",
                      "-extfile", extensions, "-days", str(days), "-out", certificate)
         else:
-            self._issue_expired(request, extensions, certificate)
+            year = 2020 if begin is None else begin
+            self._issue_for(request, extensions, certificate, f"{year}0101000000Z", f"{year}0102000000Z")
         return certificate, key
 
-    def _issue_expired(self, request, extensions, certificate):
-        """`openssl x509` of Debian 12 makes none that has ended; `openssl ca` does."""
+    def _issue_for(self, request, extensions, certificate, begin, end):
+        """`openssl x509` of Debian 12 makes none that has ended or has not begun; `openssl ca` does."""
         (self.directory / "index.txt").write_text("")
         (self.directory / "serial").write_text(f"{0x1000 + self._count:x}\n")
         config = self.directory / "ca.cnf"
@@ -43,7 +45,7 @@ class Authority:
                           f"new_certs_dir=$dir\ncertificate={self.ca}\nprivate_key={self._key}\ndefault_md=sha256\n"
                           "policy=p\n[p]\ncommonName=supplied\norganizationName=optional\n")
         _openssl("ca", "-batch", "-notext", "-config", config, "-in", request, "-extfile", extensions,
-                 "-startdate", "20200101000000Z", "-enddate", "20200102000000Z", "-out", certificate)
+                 "-startdate", begin, "-enddate", end, "-out", certificate)
 
     def server(self, directory, name="server"):
         """(certificate, key) for a server on this machine."""

@@ -171,6 +171,37 @@ def test_a_client_without_a_certificate_or_with_a_foreign_one_reaches_no_rpc(mod
         assert rpcs.Method(rpcs.HEALTH, Check()).call(channel, b"")[0] is grpc.StatusCode.UNAVAILABLE
 
 
+def der_names(*names):
+    """Alternative DNS names, for an extension, with whatever bytes."""
+    def tagged(tag, content):
+        size = bytes([len(content)]) if len(content) < 128 else b"\x82" + len(content).to_bytes(2, "big")
+        return bytes([tag]) + size + content
+    return "DER:" + tagged(0x30, b"".join(tagged(0x82, name) for name in names)).hex(":")
+
+
+def test_odd_certificates_are_nobody_else(module_server, store, files, authority, tmp_path):
+    """Without a name, with a name that holds another before a NUL, with thousands of them, and outside their time."""
+    server = module_server(store, "--tls-cert", files["cert"], "--tls-key", files["key"], "--tls-client-ca", files["ca"],
+                           "--auth-token-file", files["tokens"])
+
+    def code(name, alternative_names, **options):
+        client = authority.issue(name, alternative_names, tmp_path / "odd.crt", tmp_path / "odd.key", **options)
+        with secure_channel(server.address, files["ca"], client) as channel:
+            return rpcs.Method(rpcs.STORE, ListModels()).call(channel, b"")[0]
+
+    many = [f"n{i}.example".encode() for i in range(2000)]
+    status = grpc.StatusCode
+    assert code("x", der_names(b"worker.example")) is status.OK
+    assert code("", None) is status.UNAUTHENTICATED
+    assert code("x", der_names(b"worker.example\0.evil.example")) is status.UNAUTHENTICATED
+    assert code("x", der_names(b"\xff\xfe", b"*.example", b"")) is status.UNAUTHENTICATED
+    assert code("x", der_names(*many)) is status.UNAUTHENTICATED
+    assert code("x", der_names(*many, b"worker.example")) is status.OK
+    assert code("x", "DNS:worker.example", days=0) is status.UNAVAILABLE
+    assert code("x", "DNS:worker.example", begin=2090) is status.UNAVAILABLE
+    assert server.process.poll() is None
+
+
 class Check:
     """The descriptor of health's Check."""
     name, client_streaming, server_streaming = "Check", False, False
@@ -532,6 +563,40 @@ def test_tensorctl_speaks_tls_and_tokens(server, store, files, authority, ctl, t
             (["--tls-ca", Authority(tmp_path / "other").ca, "--token-file", token_file, "models"], 3, "no connection")):
         code, told = run(*arguments)
         assert code == wanted and message in told, (arguments, code, told)
+
+
+def test_a_client_that_runs_takes_replaced_authorities_and_tokens(server, store, bin_dir, tmp_path):
+    """A read that is broken by the server's end goes on at another one, whose authority and token have replaced the former."""
+    size = 256 << 20
+    stores.write_raw(tmp_path / "large" / "m.safetensors", {"w": ("U8", (size,), bytes(size))})
+    ca, token = tmp_path / "ca.crt", tmp_path / "token"
+
+    def replace(path, content):
+        fresh = path.with_suffix(".fresh")
+        fresh.write_bytes(content)
+        fresh.chmod(0o600)
+        fresh.rename(path)
+
+    def serve(name, address):
+        authority = Authority(tmp_path / name, name)
+        cert, key = authority.server(tmp_path / f"{name}-server")
+        tokens = tmp_path / f"{name}-tokens"
+        replace(tokens, f"{name}-token\n".encode())
+        replace(ca, authority.ca.read_bytes())
+        replace(token, f"{name}-token\n".encode())
+        return server(tmp_path / "large", "--listen", address, "--tls-cert", cert, "--tls-key", key, "--auth-token-file", tokens)
+
+    first = serve("former", "127.0.0.1:0")
+    command = [str(bin_dir / "tensorctl"), "-s", first.address, "--tls-ca", str(ca), "--token-file", str(token), "get", "m", "w", "-o", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as reader:
+        got = len(reader.stdout.read(1 << 20))
+        first.process.terminate()
+        first.process.wait(LIMIT_SECONDS)
+        serve("latter", first.address)
+        while data := reader.stdout.read(1 << 20):
+            got += len(data)
+        told = reader.stderr.read()
+        assert (reader.wait(LIMIT_SECONDS), got) == (0, size), told
 
 
 def test_tensorctl_shows_its_own_certificate(server, store, files, authority, ctl):
