@@ -236,6 +236,20 @@ def test_a_denied_model_reads_alike_whether_it_exists_or_not(doors):
     assert len(answers) == 1, answers
 
 
+def test_no_rpc_tells_a_denied_model_from_one_that_is_not_there(doors, methods):
+    """By its id, its short name, its directory's, its file's, with a version, and in the middle of paths."""
+    names = ("secret", "secret/model", "secret/model.safetensors", "secret/config.json", "absent", "absent/model",
+             "absent/model.safetensors", "also/hidden", "also/absent", "secret@main", "./secret", "../open", "SECRET")
+    for path, method in methods.items():
+        if not rpcs.is_on_model(path):
+            continue
+        answers = set()
+        for name in names:
+            code, details, messages = doors["Unix"].call("scoped", method, rpcs.requests(name, "w", "config.json")[path])
+            answers.add((code, details.replace(name, "NAME"), len(messages)))
+        assert len(answers) == 1 and answers.pop()[0] is grpc.StatusCode.PERMISSION_DENIED, (path, answers)
+
+
 @pytest.mark.parametrize("header", ["{}", "Basic {}", "Bearer", "Bearer {} {}", "Bearer {}x", "Bearerx {}", "Bearer  "])
 def test_other_headers_are_no_credential(doors, header):
     channel, _ = doors["TLS"].callers["right"]
