@@ -23,8 +23,8 @@ class PeerAccount {
         last_start_(now) {}
 
   // `count` calls were cancelled, or left without an end by a connection that has ended, or begun
-  // beyond the number that clients are told. False
-  // when that is beyond what the peer may; it owes nothing for these.
+  // beyond the number that clients are told. False when that is beyond what the peer may; it owes
+  // nothing for these.
   bool TakeCancels(double count, Clock::time_point now);
 
   // When a connection that has come now may begin: now, or later where the peer has lately gone
