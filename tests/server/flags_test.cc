@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
-#include <regex>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/exit_codes.h"
@@ -240,7 +242,11 @@ TEST_F(ConfigFlags, WhatIsPrintedReadsBackTheSame) {
   EXPECT_TRUE(flags.server.insecure_allow_remote);
   EXPECT_EQ(flags.server.credentials.tls.certificate, "\"a\" ");
   const auto without_origins = [](const std::string& text) {
-    return std::regex_replace(text, std::regex("# from .*\n"), "");
+    std::string kept;
+    for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+      absl::StrAppend(&kept, line.substr(0, line.find("# from ")), "\n");
+    }
+    return kept;
   };
   EXPECT_EQ(without_origins(print({"--config", path_.c_str(), "--print-config"})),
             without_origins(printed));
