@@ -22,13 +22,8 @@ double Milliseconds(std::chrono::steady_clock::duration duration) {
 
 void AccessLog::CallEnded(const CallRecord& record, const absl::Status& status) {
   const auto took = std::chrono::steady_clock::now() - record.began;
-  if (mode_ == AccessLogMode::kOff) return;
-  std::optional<uint64_t> suppressed = 0;
-  if (mode_ == AccessLogMode::kSlow) {
-    if (status.ok() && took < kSlow) return;
-    if (!status.ok()) suppressed = Suppressed();
-    if (!suppressed) return;
-  }
+  const std::optional<uint64_t> num_without = Admit(status, took);
+  if (!num_without) return;
   std::vector<LogField> fields = {
       {"method", std::string(CallMethodName(record.method))},
       {"code", absl::StatusCodeToString(status.code())},
@@ -52,16 +47,19 @@ void AccessLog::CallEnded(const CallRecord& record, const absl::Status& status) 
     add("reason", std::string(ErrorReasonName(ReasonOf(status))));
     add("error", std::string(status.message()));
   }
-  if (*suppressed > 0) fields.push_back({"suppressed", *suppressed});
-  if (*suppressed > 0) fields.push_back({"suppressed", *suppressed});
+  if (*num_without > 0) fields.push_back({"calls_without_line", *num_without});
   LogInfo("call", fields);
 }
 
-std::optional<uint64_t> AccessLog::Suppressed() {
+std::optional<uint64_t> AccessLog::Admit(const absl::Status& status,
+                                         std::chrono::steady_clock::duration took) {
+  if (mode_ == AccessLogMode::kOff) return std::nullopt;
+  if (mode_ == AccessLogMode::kOn) return 0;
+  if (status.ok() && took < kSlow) return std::nullopt;
   const MutexLock lock(mutex_);
-  if (lines_.Take(1, TokenBucket::Clock::now())) return std::exchange(suppressed_, 0);
-  lines_.Add(1);
-  ++suppressed_;
+  if (lines_.Take(1, TokenBucket::Clock::now())) return std::exchange(num_without_, 0);
+  lines_.Add(1);  // What is not there is not owed either.
+  ++num_without_;
   return std::nullopt;
 }
 

@@ -1,6 +1,7 @@
 // A log line per call.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -11,10 +12,14 @@
 
 namespace tensord {
 
-// Of calls that fail at most 500 at once and 50 a second, or a client without credentials could
-// fill the disk: the next line says how many had none. Thread-safe.
+// Lines of calls that fail are limited, unless each call was asked for: whoever can connect could
+// else fill a disk. Thread-safe.
 class AccessLog final : public CallObserver {
  public:
+  // Far more than anybody reads; of 1 KiB each they are 9 GB a day.
+  static constexpr double kBurstLines = 1000;
+  static constexpr double kLinesPerSecond = 100;
+
   explicit AccessLog(AccessLogMode mode) : mode_(mode) {}
 
   void CallBegan(const CallRecord& /*record*/) override {}
@@ -22,16 +27,16 @@ class AccessLog final : public CallObserver {
   void CallEnded(const CallRecord& record, const absl::Status& status) override;
 
  private:
-  // How many lines were left out before this one; absent where it is left out, too.
-  std::optional<uint64_t> Suppressed();
-
-  static constexpr double kBurst = 500;
-  static constexpr double kPerSecond = 50;
+  // Whether there may be a line for a call that ended so, and then how many had none since the
+  // last.
+  std::optional<uint64_t> Admit(const absl::Status& status,
+                                std::chrono::steady_clock::duration took);
 
   const AccessLogMode mode_;
   Mutex mutex_;
-  TokenBucket lines_ ABSL_GUARDED_BY(mutex_){kBurst, kPerSecond, TokenBucket::Clock::now()};
-  uint64_t suppressed_ ABSL_GUARDED_BY(mutex_) = 0;
+  TokenBucket lines_ ABSL_GUARDED_BY(mutex_){kBurstLines, kLinesPerSecond,
+                                             TokenBucket::Clock::now()};
+  uint64_t num_without_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace tensord

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proto/status_details.h"
+#include "server/socket_facts.h"
 #include "src/error.h"
 #include "src/request_id.h"
 
@@ -30,7 +31,7 @@ CallContext::CallContext(CallMethod method, grpc::CallbackServerContext* context
                          CallObserver* observer)
     : context_(context), observer_(observer) {
   record_.method = method;
-  record_.peer = context->peer();
+  record_.peer = PeerInLog(context->peer());
   record_.request_id = RequestIdOf(*context);
   record_.began = std::chrono::steady_clock::now();
   if (observer_ != nullptr) observer_->CallBegan(record_);

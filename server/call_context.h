@@ -33,7 +33,7 @@ absl::string_view CallMethodName(CallMethod method);
 // Written by the call's handler only, from one thread at a time.
 struct CallRecord {
   CallMethod method = CallMethod::kListModels;
-  std::string peer;        // As gRPC names it.
+  std::string peer;        // As PeerInLog.
   std::string identity;    // Who asks, as authentication found; empty: nobody in particular.
   std::string request_id;  // The client's, or made here.
   std::string model;       // As asked for, until it is found: then its id.

@@ -1,5 +1,6 @@
 #include "server/describe_call.h"
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -25,6 +26,13 @@ std::string SliceOf(const Request& request) {
   }
   const auto slice = SliceFromProto(request.dims());
   return slice.ok() ? Cut(slice->ToString()) : "";
+}
+
+std::string SliceOf(const IndexView& index) {
+  if (index.kind != IndexView::Kind::kDims) return Cut(index.bytes);
+  v1::GetSliceRequest request;
+  request.mutable_dims()->ParseFromArray(index.bytes.data(), static_cast<int>(index.bytes.size()));
+  return SliceOf(request);
 }
 
 }  // namespace
@@ -59,6 +67,11 @@ void Describe(const v1::GetSliceRequest& request, CallRecord& record) {
 
 void Describe(const BatchRequestView& request, CallRecord& record) {
   record.model = Cut(request.model());
+  BatchRequestView::Selections selections = request.selections();
+  const std::optional<SelectionView> first = selections.Next();
+  if (!first || selections.Next()) return;  // No line has room for many.
+  record.tensor = Cut(first->name);
+  record.slice = SliceOf(first->index);
 }
 
 void Describe(const v1::ReadFileRequest& request, CallRecord& record) {

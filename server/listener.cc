@@ -48,6 +48,13 @@ struct HostPort {
   std::string port;
 };
 
+// "[::]" means all addresses of the machine, also where its kernel was started without IPv6.
+bool IsAnyWithoutIpv6(absl::string_view host) {
+  if (host != "::") return false;
+  const OwnedFd fd(socket(AF_INET6, kSocketFlags, 0));
+  return fd.get() < 0 && errno == EAFNOSUPPORT;
+}
+
 absl::StatusOr<HostPort> SplitAddress(absl::string_view address) {
   absl::string_view rest = address;
   for (const absl::string_view scheme : {"dns:///", "dns:", "ipv4:", "ipv6:"}) {
@@ -66,7 +73,7 @@ absl::StatusOr<HostPort> SplitAddress(absl::string_view address) {
   if (!bracketed && absl::StrContains(host, ':')) {
     return BadAddress(address, "has an IPv6 host without brackets");
   }
-  return HostPort{std::string(host), absl::StrCat(number)};
+  return HostPort{IsAnyWithoutIpv6(host) ? "0.0.0.0" : std::string(host), absl::StrCat(number)};
 }
 
 using AddressList = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;

@@ -74,10 +74,17 @@ RepeatFilter& Repeats() {
   return filter;
 }
 
+// Past the logger's level, which has been looked at.
+void Write(const spdlog::logger& logger, spdlog::level::level_enum level, const std::string& line) {
+  const spdlog::details::log_msg message(logger.name(), level, line);
+  for (const spdlog::sink_ptr& sink : logger.sinks()) sink->log(message);
+}
+
+// `is_contract`: whatever the level is.
 void Log(spdlog::level::level_enum level, absl::string_view level_name, absl::string_view message,
-         absl::Span<const LogField> fields) {
-  spdlog::logger* const logger = spdlog::default_logger_raw();
-  if (!logger->should_log(level)) return;
+         absl::Span<const LogField> fields, bool is_contract = false) {
+  const spdlog::logger* const logger = spdlog::default_logger_raw();
+  if (!is_contract && !logger->should_log(level)) return;
   const bool is_json = logger->name() == kJsonLogger;
   std::string line =
       is_json ? JsonFields(level_name, message, fields) : TextFields(message, fields);
@@ -87,10 +94,10 @@ void Log(spdlog::level::level_enum level, absl::string_view level_name, absl::st
   if (*held_back > 0) {
     absl::StrAppend(&line, is_json ? ",\"suppressed\":" : " suppressed=", *held_back);
   }
-  if (!is_json) return logger->log(level, line);
+  if (!is_json) return Write(*logger, level, line);
   const std::string now =
       absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
-  logger->log(level, absl::StrCat("{\"ts\":\"", now, "\",", line, "}"));
+  Write(*logger, level, absl::StrCat("{\"ts\":\"", now, "\",", line, "}"));
 }
 
 // What the libraries have to say is caused by clients as a rule, so it is for debugging only.
@@ -134,11 +141,9 @@ uint64_t NumLostLogLines() {
 
 void LogListening(const std::string& address) {
   const bool is_json = spdlog::default_logger_raw()->name() == kJsonLogger;
-  if (is_json) {
-    LogInfo(absl::StrCat("listening address=", address), {{"address", address}});
-  } else {
-    LogInfo("listening", {{"address", address}});
-  }
+  const std::string message =
+      is_json ? absl::StrCat("listening address=", address) : std::string("listening");
+  Log(spdlog::level::info, "info", message, {{"address", address}}, /*is_contract=*/true);
 }
 
 }  // namespace tensord

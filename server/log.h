@@ -35,7 +35,7 @@ void LogError(absl::string_view message, absl::Span<const LogField> fields);
 uint64_t NumLostLogLines();
 
 // The line by which scripts learn the address: it holds `listening address=ADDRESS` in both
-// formats, which is contract.
+// formats and at every level, which is contract.
 void LogListening(const std::string& address);
 
 }  // namespace tensord

@@ -9,9 +9,24 @@
 #include <algorithm>
 #include <cstring>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 
 namespace tensord {
+namespace {
+
+// Of a Unix socket.
+std::string UserOf(int fd) {
+  constexpr auto kNobody = static_cast<uid_t>(-1);  // What the kernel says of other sockets.
+  ucred credentials = {};
+  socklen_t size = sizeof(credentials);
+  const bool is_known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 &&
+                        credentials.uid != kNobody;
+  return is_known ? absl::StrCat("uid:", credentials.uid) : "uid:unknown";
+}
+
+}  // namespace
 
 uint64_t SocketCookie(int fd) {
   uint64_t cookie = 0;
@@ -31,13 +46,15 @@ uint64_t AcknowledgedBytes(int fd, bool is_unix, uint64_t sent_bytes) {
   return info.tcpi_bytes_acked;
 }
 
+std::string PeerInLog(const std::string& grpc_peer) {
+  absl::string_view number = grpc_peer;
+  int fd = -1;
+  if (!absl::ConsumePrefix(&number, "fd:") || !absl::SimpleAtoi(number, &fd)) return grpc_peer;
+  return UserOf(fd);
+}
+
 std::string PeerOf(int fd, const sockaddr_storage& address) {
-  if (address.ss_family == AF_UNIX) {
-    ucred credentials = {};
-    socklen_t size = sizeof(credentials);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) return "uid:unknown";
-    return absl::StrCat("uid:", credentials.uid);
-  }
+  if (address.ss_family == AF_UNIX) return UserOf(fd);
   char text[INET6_ADDRSTRLEN] = "";
   if (address.ss_family == AF_INET) {
     const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);

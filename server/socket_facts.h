@@ -19,4 +19,9 @@ uint64_t AcknowledgedBytes(int fd, bool is_unix, uint64_t sent_bytes);
 // IPv6 network of 64 bits, because one host has as many addresses there as it likes.
 std::string PeerOf(int fd, const sockaddr_storage& address);
 
+// What logs say of a call's peer, which gRPC names `grpc_peer`: "uid:1000" for one on a Unix
+// socket, whose name "fd:21" would tell nobody anything; others as they are. To be asked while the
+// connection lives.
+std::string PeerInLog(const std::string& grpc_peer);
+
 }  // namespace tensord

@@ -114,7 +114,7 @@ ProducerOr OpenBatch(const CatalogView& catalog, const BatchRequestView& request
                      uint32_t chunk_bytes, FileFaults* faults, CallRecord& record) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
   SetModel(*plan.model, record);
-  record.tensor = absl::StrCat(plan.results.size(), " results");
+  if (record.tensor.empty()) record.tensor = absl::StrCat(plan.results.size(), " results");
   TensorStream::Options options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/true,
                                 faults};
   options.messages.plan_only = request.plan_only();

@@ -340,6 +340,15 @@ def test_each_call_has_a_line_and_its_request_id_travels(serving, ctl):
     wait_for(lambda: any(line["request_id"] == shown for line in lines(started, "call")), "tensorctl's call is logged")
 
 
+def test_a_line_names_the_user_behind_a_socket_and_the_one_tensor_of_a_batch(serving, ctl, tmp_path):
+    address = f"unix:{tmp_path}/tensord.sock"
+    started, _ = serving("--access-log", "on", "--listen", address)
+    assert ctl(address).bytes("get", "small", "t[2:6]", "-o", "-") == bytes(range(2, 6))
+    wait_for(lambda: [line for line in lines(started, "call") if line["bytes"]], "the read's line")
+    [read] = [line for line in lines(started, "call") if line["bytes"]]
+    assert (read["peer"], read["model"], read["tensor"], read["slice"]) == (f"uid:{os.getuid()}", "small", "t", "[2:6]")
+
+
 def test_by_default_only_failures_and_slow_calls_are_logged(serving, ctl):
     started, _ = serving()
     ctl(started).bytes("models")

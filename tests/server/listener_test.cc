@@ -1,12 +1,21 @@
 #include "server/listener.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
+#include <iterator>
 #include <optional>
 #include <string>
 
@@ -62,6 +71,31 @@ TEST(Listener, CheckFindsWhatOpenWouldRefuse) {
   EXPECT_TRUE(absl::IsAlreadyExists(Listener::Check("unix:" + file)));
   EXPECT_TRUE(Listener::Check("unix:" + directory.path() + "/a.sock").ok());
   EXPECT_TRUE(Listener::Check("127.0.0.1:0").ok());
+}
+
+// Makes IPv6 unknown to this process, as a kernel that was started without it does.
+void ForgetIpv6() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {static_cast<unsigned short>(std::size(program)), program};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) std::abort();
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) std::abort();
+}
+
+TEST(ListenerDeathTest, AllAddressesAreThoseOfIpv4WhereThereIsNoIpv6) {
+  const auto listen = [] {
+    ForgetIpv6();
+    const auto listener = OpenOne("[::]:0");
+    std::cerr << (listener.ok() ? listener->address() : listener.status().ToString());
+    std::exit(0);
+  };
+  EXPECT_EXIT(listen(), testing::ExitedWithCode(0), "^0.0.0.0:[0-9]+$");
 }
 
 class GoodAddress : public testing::TestWithParam<Row> {};

@@ -55,10 +55,12 @@ TEST(Log, LevelHidesWhatIsLessSevere) {
   EXPECT_EQ(line.find("hidden"), std::string::npos);
 }
 
-TEST(Log, ListeningLineHoldsTheAddressInBothFormats) {
+TEST(Log, ListeningLineHoldsTheAddressInBothFormatsAtEveryLevel) {
   for (const LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
-    const std::string line = Logged(format, "info", [] { LogListening("127.0.0.1:50051"); });
-    EXPECT_THAT(line, HasSubstr("listening address=127.0.0.1:50051"));
+    for (const char* level : {"debug", "info", "warn", "error"}) {
+      const std::string line = Logged(format, level, [] { LogListening("127.0.0.1:50051"); });
+      EXPECT_THAT(line, HasSubstr("listening address=127.0.0.1:50051")) << level;
+    }
   }
 }
 
