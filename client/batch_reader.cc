@@ -85,6 +85,7 @@ BatchReader::BatchReader(const Connection& connection, const Call& call, const s
       model_(model),
       state_(state),
       missing_(std::move(pieces)),
+      chunk_(connection.options().chunk_bytes),
       version_(std::move(version)) {}
 
 absl::Status BatchReader::Read() {
@@ -109,6 +110,7 @@ AttemptEnd BatchReader::ReadOnce() {
   AttemptEnd end = ReadStream(connection_, call_, "GetTensors", request->bytes(), assembler,
                               [&] { ShowProgress(assembler); });
   bytes_ += assembler.bytes_received();
+  chunk_.Learn(end.status, assembler.bytes_received());
   if (!assembler.info().version.empty()) {
     model_id_ = assembler.info().model;
     version_ = assembler.info().version;
@@ -131,7 +133,7 @@ AttemptEnd BatchReader::ReadOnce() {
 
 absl::StatusOr<BatchRequest> BatchReader::NextRequest() const {
   v1::GetTensorsRequest common;
-  SetCommonFields(connection_, model_, version_, common);
+  SetCommonFields(connection_, model_, version_, chunk_, common);
   BatchRequest request(common);
   for (size_t i = next_; i < missing_.size(); ++i) {
     const ReadPiece& piece = missing_[i];

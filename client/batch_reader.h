@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "client/batch_request.h"
 #include "client/chunk_assembler.h"
+#include "client/chunk_size.h"
 #include "client/connection.h"
 #include "client/read_pieces.h"
 #include "src/mutex.h"
@@ -89,6 +90,7 @@ class BatchReader {
   BatchState& state_;
   std::vector<ReadPiece> missing_;  // In order, from next_ on.
   size_t next_ = 0;
+  ChunkSize chunk_;
   std::string model_id_;
   std::string version_;
   uint64_t bytes_ = 0;  // Received by streams that have ended.

@@ -14,7 +14,10 @@ namespace {
 class FileReader {
  public:
   FileReader(const Connection& connection, const Call& call, const FileSink& sink)
-      : connection_(connection), call_(call), sink_(sink) {}
+      : connection_(connection),
+        call_(call),
+        sink_(sink),
+        chunk_(connection.options().chunk_bytes) {}
 
   absl::StatusOr<FileStreamInfo> Read(const std::string& model, FileExpectation wanted) {
     wanted_ = std::move(wanted);
@@ -26,7 +29,7 @@ class FileReader {
  private:
   AttemptEnd ReadOnce(const std::string& model) {
     v1::ReadFileRequest request;
-    SetCommonFields(connection_, model, wanted_.version, request);
+    SetCommonFields(connection_, model, wanted_.version, chunk_, request);
     request.set_file(wanted_.file);
     request.mutable_range()->set_offset(wanted_.range.offset);
     if (wanted_.range.length) request.mutable_range()->set_length(*wanted_.range.length);
@@ -35,7 +38,9 @@ class FileReader {
         connection_.Stream("ReadFile", request.SerializeAsString(), call_,
                            [&](PieceCursor message) { return assembler.Add(message); });
     if (end.status.ok()) end.status = assembler.Finish().status();
+    const uint64_t before = bytes_;
     if (assembler.info()) GoOnBehind(assembler);
+    chunk_.Learn(end.status, bytes_ - before);
     return end;
   }
 
@@ -52,6 +57,7 @@ class FileReader {
   const Connection& connection_;
   const Call& call_;
   const FileSink& sink_;
+  ChunkSize chunk_;
   FileExpectation wanted_;  // What is still missing.
   uint64_t bytes_ = 0;
 };

@@ -63,7 +63,11 @@ class Planner {
  public:
   Planner(const Connection& connection, const Call& call, const std::string& model,
           absl::Span<const Selection> selections)
-      : connection_(connection), call_(call), model_(model), selections_(selections) {
+      : connection_(connection),
+        call_(call),
+        model_(model),
+        selections_(selections),
+        chunk_(connection.options().chunk_bytes) {
     plan_.version = call.version;
   }
 
@@ -79,7 +83,7 @@ class Planner {
   // Selections from first_ on, as many as fit one message.
   AttemptEnd PlanOnce() {
     v1::GetTensorsRequest common;
-    SetCommonFields(connection_, model_, plan_.version, common);
+    SetCommonFields(connection_, model_, plan_.version, chunk_, common);
     common.set_plan_only(true);
     common.set_order(v1::RESULT_ORDER_REQUEST);
     const auto request = RequestFrom(first_, selections_, common);
@@ -100,6 +104,7 @@ class Planner {
       plan_.version = assembler.info().version;
     }
     num_planned_ = std::max<uint64_t>(num_planned_, plan_.reads.size());
+    chunk_.Learn(end.status, assembler.num_complete());
     if (end.status.ok()) {
       first_ += count;
     } else {
@@ -120,6 +125,7 @@ class Planner {
   const Call& call_;
   const std::string& model_;
   const absl::Span<const Selection> selections_;
+  ChunkSize chunk_;
   size_t first_ = 0;  // What stands before is planned.
   uint64_t num_planned_ = 0;
   PinnedPlan plan_;

@@ -21,7 +21,12 @@ class ResultReader {
 
   ResultReader(const Connection& connection, const Call& call, const TensorRead& read,
                const Place& place)
-      : connection_(connection), call_(call), read_(read), place_(place), version_(call.version) {}
+      : connection_(connection),
+        call_(call),
+        read_(read),
+        place_(place),
+        chunk_(connection.options().chunk_bytes),
+        version_(call.version) {}
 
   // The model's id and version, once it is complete.
   absl::StatusOr<ChunkStreamInfo> Read() {
@@ -41,6 +46,7 @@ class ResultReader {
                              [&](const ResultHeader& header) { return PlaceRest(header); });
     const AttemptEnd end = Send(assembler);
     target_.first += assembler.bytes_received();
+    chunk_.Learn(end.status, assembler.bytes_received());
     if (!assembler.info().version.empty()) {
       info_ = assembler.info();
       version_ = info_.version;
@@ -63,7 +69,7 @@ class ResultReader {
 
   template <typename Request>
   void Fill(Request& request) const {
-    SetCommonFields(connection_, read_.model, version_, request);
+    SetCommonFields(connection_, read_.model, version_, chunk_, request);
     request.set_tensor(read_.tensor);
     if (target_.first > 0) request.mutable_range()->set_offset(target_.first);
   }
@@ -85,6 +91,7 @@ class ResultReader {
   const Call& call_;
   const TensorRead& read_;
   const Place& place_;
+  ChunkSize chunk_;
   std::string version_;  // Of all streams, from the first answer on.
   std::optional<ChunkHeader> header_;
   ResultPlace target_;  // Where it goes, and from which byte on it is missing.

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/chunk_assembler.h"
+#include "client/chunk_size.h"
 #include "client/connection.h"
 #include "tensord/destination.h"
 
@@ -15,10 +16,10 @@ namespace tensord {
 // What every streaming request has besides its own.
 template <typename Request>
 void SetCommonFields(const Connection& connection, const std::string& model,
-                     const std::string& version, Request& request) {
+                     const std::string& version, const ChunkSize& chunk, Request& request) {
   request.set_model(model);
   request.set_version(version);
-  request.set_chunk_bytes(connection.options().chunk_bytes);
+  request.set_chunk_bytes(chunk.bytes());
   request.set_checksum(connection.options().checksum);
 }
 

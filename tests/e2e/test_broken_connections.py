@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 
 from byte_proxy import ByteProxy, Treatment, any_treatment
@@ -55,6 +57,26 @@ def test_what_arrived_before_a_break_is_right_and_a_resume_completes_it(server, 
         judge(truth, outcome)
     fds = num_fds(running.pid)
     wait_until(lambda: num_fds(running.pid) <= fds, "connections that broke are closed")
+
+
+@pytest.mark.parametrize("words", [["get", "m", "small"], ["get", "m", "small[:, 1:8]"], ["pull", "m"]],
+                         ids=["tensor", "slice", "files"])
+def test_connections_that_break_within_a_message_make_headway(server, bin_dir, tmp_path, words):
+    """Each carries 100 KiB, and a message has a megabyte until the client asks for less."""
+    (tmp_path / "store").mkdir()
+    model = Model(tmp_path / "store", "m", {"small": (1 << 15, 8)}).replace()  # 2 MiB.
+    running, out = server(tmp_path / "store"), tmp_path / "out"
+    with ByteProxy(running.address, lambda: Treatment("cut", 100 << 10)) as proxy:
+        where = [out] if words[0] == "pull" else ["-o", f"{out}.bin"]
+        subprocess.run([bin_dir / "tensorctl", "-s", proxy.address, *words, *where], check=True, timeout=60,
+                       stdout=subprocess.DEVNULL)
+        assert proxy.connections > model.data_bytes // (100 << 10)
+    if words[0] == "pull":
+        assert (out / "m.safetensors").read_bytes() == model.path.read_bytes()
+    else:
+        data = np.frombuffer(model.path.read_bytes()[len(model.header):], np.uint64).reshape(-1, 8)
+        wanted = data[:, 1:8] if "[" in words[2] else data
+        assert Path(f"{out}.bin").read_bytes() == wanted.tobytes()
 
 
 def test_a_connection_that_stalls_meets_the_deadline_and_no_other_stream(server, tmp_path, model):

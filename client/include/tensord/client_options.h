@@ -29,7 +29,7 @@ struct ClientOptions {
 
   // Data bytes the server puts into one message; it clamps them to [64 KiB, 4 MiB - 64 KiB].
   // 0: what the server finds best, about 1 MiB. Also roughly what a stream needs besides the
-  // destination.
+  // destination. Less is asked for while connections break within a single message.
   uint32_t chunk_bytes = 0;
 
   // Larger messages from the server fail the call with RESOURCE_EXHAUSTED. Must exceed chunk_bytes.
