@@ -139,3 +139,15 @@ def test_side_files_alone(minilm):
     assert json.loads(client.read_file("config.json"))["num_hidden_layers"] == 6
     shape = client.get_tensor("embeddings.word_embeddings.weight", np.s_[:2]).shape
     assert shape == (2, 384)
+
+
+def test_without_safetensors_patch_says_what_to_install(run_program):
+    assert "pip install safetensors" in run_program("""
+import sys
+sys.modules["safetensors"] = None
+import tensord
+try:
+    tensord.patch()
+except ModuleNotFoundError as error:
+    print(error)
+""")

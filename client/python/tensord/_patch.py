@@ -43,7 +43,10 @@ def patch() -> None:
     called often. Needs safetensors.
     """
     with _lock:
-        reference = importlib.import_module("safetensors")
+        try:
+            reference = importlib.import_module("safetensors")
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError("patch() changes safetensors, which is not there: pip install safetensors") from error
         _replace(reference.safe_open, _patched_safe_open(reference.safe_open))
         for sibling, framework in _SIBLINGS.items():
             # Not imported here where it was not: a framework takes seconds. Its load_file then finds safe_open patched.
