@@ -16,9 +16,9 @@ namespace tensord {
 // else fill a disk. Thread-safe.
 class AccessLog final : public CallObserver {
  public:
-  // Far more than anybody reads; of 1 KiB each they are 9 GB a day.
-  static constexpr double kBurstLines = 1000;
-  static constexpr double kLinesPerSecond = 100;
+  // Far more than anybody reads; of 1 KiB each they are 4 GB a day.
+  static constexpr double kBurstLines = 500;
+  static constexpr double kLinesPerSecond = 50;
 
   explicit AccessLog(AccessLogMode mode) : mode_(mode) {}
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/openssl_objects.h"
 #include "src/credential_file.h"
 #include "src/escape.h"
 #include "src/status_macros.h"
@@ -18,18 +19,7 @@
 namespace tensord {
 namespace {
 
-template <auto Free>
-struct Freeing {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-
-using Bio = std::unique_ptr<BIO, Freeing<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Freeing<X509_free>>;
 using Context = std::unique_ptr<SSL_CTX, Freeing<SSL_CTX_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freeing<EVP_PKEY_free>>;
 
 absl::Status Bad(const std::string& path, absl::string_view why) {
   ERR_clear_error();  // gRPC uses this thread's queue too.

@@ -254,32 +254,29 @@ def reconnects(address, end):
     return result
 
 
-def reconnects_of_a_reader(address, end):
-    """The same by one who waits until the server has read it all."""
+def connection_after_connection(address, end, burst, num_calls, **options):
+    """Sends `burst`, which is of `num_calls` calls, waits until the server has read it all, closes, and so on."""
     result = Result()
-    burst = b"".join(begin + h2.rst(stream) for stream, begin in itertools.islice(streams(), 900))
     while time.monotonic() < end:
-        with suppress(OSError, Closed), Peer(address) as peer:
+        with suppress(OSError, Closed), Peer(address, **options) as peer:
             peer.send(burst + h2.frame(h2.PING, 0, 0, b"12345678"))
-            result.done += 900
+            result.done += num_calls
             result.bytes_sent += peer.bytes_sent
             while peer.receive()[0] != h2.PING:
                 pass
     return result
+
+
+def reconnects_of_a_reader(address, end):
+    """The same by one who waits until the server has read it all."""
+    burst = b"".join(begin + h2.rst(stream) for stream, begin in itertools.islice(streams(), 900))
+    return connection_after_connection(address, end, burst, 900)
 
 
 def abandoned_calls(address, end):
     """As many calls as a connection may have, left by closing it, on one connection after the other."""
-    result = Result()
     burst = b"".join(begin for _, begin in itertools.islice(streams(), 1000))
-    while time.monotonic() < end:
-        with suppress(OSError, Closed), Peer(address, acknowledge=False) as peer:
-            peer.send(burst + h2.frame(h2.PING, 0, 0, b"12345678"))
-            result.done += 1000
-            result.bytes_sent += peer.bytes_sent
-            while peer.receive()[0] != h2.PING:
-                pass
-    return result
+    return connection_after_connection(address, end, burst, 1000, acknowledge=False)
 
 
 def data_beyond_the_window(address, end):

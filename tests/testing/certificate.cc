@@ -6,22 +6,11 @@
 
 #include <cstring>  // For the macro EVP_EC_gen.
 #include <functional>
-#include <memory>
+
+#include "server/openssl_objects.h"
 
 namespace tensord {
 namespace {
-
-template <auto Free>
-struct Freeing {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-
-using Bio = std::unique_ptr<BIO, Freeing<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Freeing<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Freeing<EVP_PKEY_free>>;
 
 std::string Pem(const std::function<void(BIO*)>& write) {
   const Bio bio(BIO_new(BIO_s_mem()));
