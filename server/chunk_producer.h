@@ -11,8 +11,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/buffer_budget.h"
+#include "server/chunk_source.h"
 #include "server/drain_gate.h"
 #include "src/file_place.h"
+#include "src/served_file.h"
 
 namespace tensord {
 
@@ -38,6 +40,9 @@ class ChunkProducer {
     // Next itself waits so.
     bool reads = false;
     FilePlace place;  // For what is waited then.
+    // To be fetched beside the message, where that may be waited for; null: nothing.
+    std::shared_ptr<const ServedFile> ahead_file;
+    FileRange ahead;
   };
 
   virtual ~ChunkProducer() = default;

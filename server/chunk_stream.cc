@@ -55,7 +55,12 @@ void ChunkStream::WriteNext() {
       WriteNext();
     });
   }
-  if (needs.reads) return WaitFor(needs.place, [this, needs] { ReadNext(needs); });
+  if (needs.reads) {
+    IoPool& io = *io_;  // The stream may be gone when the pool has taken its work.
+    WaitFor(needs.place, [this, needs] { ReadNext(needs); });
+    return FetchAhead(io, needs);
+  }
+  FetchAhead(*io_, needs);
   if (!needs.is_heavy) return Produce(TurnQueue::Turn());
   turns_->Enter(WorkOf(needs, [this](TurnQueue::Turn turn) { Produce(std::move(turn)); }));
 }
@@ -64,6 +69,14 @@ void ChunkStream::WaitFor(const FilePlace& place, std::function<void()> work) {
   const bool waits =
       io_->Post({.place = place, .owner = this, .cancelled = &cancelled_, .run = std::move(work)});
   if (!waits) End(Cancelled());
+}
+
+void ChunkStream::FetchAhead(IoPool& io, const ChunkProducer::Needs& needs) {
+  if (needs.ahead_file == nullptr || needs.ahead.size_bytes == 0) return;
+  io.Post({.place = PlaceOf(needs.ahead_file->identity()),
+           .run = [file = needs.ahead_file, range = needs.ahead] {
+             file->Fetch(range.offset_bytes, range.size_bytes);
+           }});
 }
 
 void ChunkStream::ReadNext(const ChunkProducer::Needs& needs) {

@@ -52,6 +52,8 @@ class ChunkStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   void WriteNext();
   // Runs `work` in the pool, unless the call is cancelled before its turn comes.
   void WaitFor(const FilePlace& place, std::function<void()> work);
+  // Has the pool fetch what the stream will want later. Nobody waits for it.
+  static void FetchAhead(IoPool& io, const ChunkProducer::Needs& needs);
   // In the pool: with memory that is taken only now, so that who waits for a file holds none.
   void ReadNext(const ChunkProducer::Needs& needs);
   TurnQueue::Work WorkOf(const ChunkProducer::Needs& needs,

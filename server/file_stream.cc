@@ -94,10 +94,16 @@ ChunkProducer::Needs FileStream::Plan() {
   needs.fetches = file_ == nullptr;
   if (needs.fetches) return needs;
   const uint64_t size = DataBytes();
-  if (IsSentMapped(size)) {
-    needs.fetches = !is_fetched_ && read_ahead_.IsDue(*file_, {offset_, size});
-    return needs;
+  const FileRange range{offset_, size};
+  const bool is_mapped = IsSentMapped(size);
+  needs.fetches = is_mapped && !is_fetched_ && !file_->IsInMemory(offset_, size);
+  if (needs.fetches || !file_->is_mapped()) read_ahead_.Missed(*file_, range);
+  if (needs.fetches) return needs;
+  if (read_ahead_.IsDue(*file_, range)) {
+    needs.ahead_file = file_;
+    needs.ahead = read_ahead_.Next(range, end_);
   }
+  if (is_mapped) return needs;
   needs.wanted_bytes = kMaxPrefixBytes + size;
   needs.least_bytes = kMaxPrefixBytes + std::min<uint64_t>(size, kMinChunkBytes);
   needs.is_heavy = true;
@@ -113,9 +119,8 @@ void FileStream::Fetch() {
     }
     return;
   }
-  const FileRange range{offset_, DataBytes()};
-  if (read_ahead_.IsLow(*file_, range)) read_ahead_.Fetch(*file_, range, end_);
-  file_->Touch(file_->bytes().subspan(range.offset_bytes, range.size_bytes));
+  file_->Fetch(offset_, DataBytes());
+  file_->Touch(file_->bytes().subspan(offset_, DataBytes()));
   is_fetched_ = true;
 }
 
@@ -151,8 +156,6 @@ absl::StatusOr<grpc::ByteBuffer> FileStream::Encode(uint64_t size,
     data = file_->bytes().subspan(offset_, size);
     file_->Touch(data);
   } else if (size > 0) {
-    const FileRange range{offset_, size};
-    if (read_ahead_.IsLow(*file_, range)) read_ahead_.Fetch(*file_, range, end_);
     const absl::Span<std::byte> copy = builder.Own(size);
     TENSORD_RETURN_IF_ERROR(Failed(file_->Read(offset_, copy)));
     data = copy;

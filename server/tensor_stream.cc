@@ -46,7 +46,9 @@ bool TensorStream::MustWait(Parts parts) {
   const ServedFile* const file = files_.TryOpen(FileOf(parts.front()));
   if (file == nullptr || !file->is_mapped()) return true;
   const FileRange all = Hull(parts);
-  if (all.size_bytes <= kMaxTouchedBytes) return read_ahead_.IsDue(*file, all);
+  if (all.size_bytes <= kMaxTouchedBytes) {
+    return !file->IsInMemory(all.offset_bytes, all.size_bytes);
+  }
   return std::any_of(parts.begin(), parts.end(), [this, file](const DraftPart& part) {
     if (part.size_bytes == 0) return false;
     const FileRange hull = Hull(part);
@@ -93,6 +95,7 @@ ChunkProducer::Needs TensorStream::Plan() {
     }
   }
   may_wait_ = needs.reads;
+  PlanAhead(needs);
   const size_t own_bytes = OwnBytes(draft_);
   const size_t scratch_bytes = ScratchBytes(draft_);
   needs.is_heavy = draft_.touched_bytes > kMaxLightBytes;
@@ -106,22 +109,30 @@ ChunkProducer::Needs TensorStream::Plan() {
 
 void TensorStream::Fetch() {
   if (!Prepare(draft_)) return;
+  FetchMissing();
+  for (const DraftPart& part : draft_.parts) {
+    if (part.size_bytes > 0) Touch(*files_.opened(FileOf(part)), part);
+  }
+  is_fetched_ = true;
+}
+
+void TensorStream::FetchMissing() {
   for (size_t i = 0; i < draft_.parts.size();) {
     if (draft_.parts[i].size_bytes == 0) {
       ++i;
       continue;
     }
     const Parts parts = OfOneFile(i);
-    const ServedFile& file = *files_.opened(FileOf(parts.front()));
-    AskAhead(file, parts);
-    for (const DraftPart& part : parts) Touch(file, part);
     i += parts.size();
+    const FileRange all = Hull(parts);
+    if (all.size_bytes > kMaxTouchedBytes) continue;
+    const ServedFile& file = *files_.opened(FileOf(parts.front()));
+    read_ahead_.Missed(file, all);
+    if (file.is_mapped()) file.Fetch(all.offset_bytes, all.size_bytes);
   }
-  is_fetched_ = true;
 }
 
 void TensorStream::Touch(const ServedFile& file, const DraftPart& part) {
-  if (part.size_bytes == 0) return;
   const FileRange hull = Hull(part);
   if (hull.size_bytes <= kMaxTouchedBytes) {
     return file.Touch(file.bytes().subspan(hull.offset_bytes, hull.size_bytes));
@@ -137,11 +148,16 @@ void TensorStream::Touch(const ServedFile& file, const DraftPart& part) {
   }
 }
 
-void TensorStream::AskAhead(const ServedFile& file, Parts parts) {
-  const FileRange all = Hull(parts);
-  if (all.size_bytes > kMaxTouchedBytes || !read_ahead_.IsLow(file, all)) return;
-  const uint64_t end = all.offset_bytes + all.size_bytes;
-  read_ahead_.Fetch(file, all, WantedEnd(parts.back(), end));
+void TensorStream::PlanAhead(Needs& needs) {
+  const auto last = std::find_if(draft_.parts.rbegin(), draft_.parts.rend(),
+                                 [](const DraftPart& part) { return part.size_bytes > 0; });
+  if (last == draft_.parts.rend()) return;
+  const std::shared_ptr<const ServedFile>& file = files_.opened(FileOf(*last));
+  if (file == nullptr || !read_ahead_.Follows(*file)) return;
+  const FileRange hull = Hull(*last);
+  if (!read_ahead_.IsDue(*file, hull)) return;
+  needs.ahead_file = file;
+  needs.ahead = read_ahead_.Next(hull, WantedEnd(*last, hull.offset_bytes + hull.size_bytes));
 }
 
 uint64_t TensorStream::WantedEnd(const DraftPart& last, uint64_t begin) const {
@@ -150,7 +166,7 @@ uint64_t TensorStream::WantedEnd(const DraftPart& last, uint64_t begin) const {
   for (size_t i = last.index; i < plan_.results.size() && plan_.results[i].file == file; ++i) {
     const PlannedResult& result = plan_.results[i];
     const FileRange next = HullOfResult(result, i == last.index ? last.offset_bytes : result.begin);
-    if (next.offset_bytes > end + kMaxGapBytes || end > begin + ReadAhead::kWindowBytes) break;
+    if (next.offset_bytes > end + kMaxGapBytes || end > begin + ReadAhead::kReachBytes) break;
     end = std::max(end, next.offset_bytes + next.size_bytes);
   }
   return end;
@@ -170,6 +186,7 @@ absl::StatusOr<ChunkProducer::Chunk> TensorStream::Next(const std::shared_ptr<Dr
   // Each void chunk tells of a file that it has failed, or once that it is not mapped.
   Chunk chunk{.message = {}, .is_last = false, .is_void = true};
   if (!Prepare(draft_)) return chunk;
+  if (may_wait_) FetchMissing();
   if (!Encode(draft_, gate, std::move(buffer), chunk.message)) return chunk;
   if (!Confirm(draft_)) return chunk;
   Commit(draft_);
@@ -296,7 +313,6 @@ bool TensorStream::AppendCopied(const DraftPart& part, absl::Span<std::byte> che
                                 MessageBuilder& builder) {
   const absl::Span<std::byte> destination = builder.Own(part.size_bytes);
   const size_t file = FileOf(part);
-  if (may_wait_) AskAhead(*files_.opened(file), {&part, 1});
   if (files_.is_mapped(file)) {
     CursorAt(part).Gather(TensorBytes(part), destination);
   } else {

@@ -53,9 +53,12 @@ class TensorStream final : public ChunkProducer {
   Parts OfOneFile(size_t begin) const;
   bool MustWait(Parts parts);
   void Touch(const ServedFile& file, const DraftPart& part);
-  // Asks the system for what the stream will want of the file behind `parts`.
-  void AskAhead(const ServedFile& file, Parts parts);
-  // Where in its file the stream will read on without a large gap, up to a window behind `begin`.
+  // Brings the draft's bytes, which are not in memory, there at once; from here on what follows is
+  // fetched ahead.
+  void FetchMissing();
+  // What is to be fetched while the draft is sent.
+  void PlanAhead(Needs& needs);
+  // Where in its file the stream will read on without a large gap, as far as it is fetched ahead.
   uint64_t WantedEnd(const DraftPart& last, uint64_t begin) const;
 
   // Opens and checks the files of the draft. False when one failed.

