@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -116,10 +117,21 @@ absl::Status Acceptor::Start(grpc::Server* server) {
   return absl::OkStatus();
 }
 
+void Acceptor::Wake() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof(one));
+}
+
+void Acceptor::StopAccepting() {
+  if (!thread_.joinable()) return;  // Start has failed.
+  Wake();
+  has_closed_listeners_.get_future().wait();
+}
+
 void Acceptor::Stop() {
   if (thread_.joinable()) {
-    const uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(wake_.get(), &one, sizeof(one));
+    is_ending_ = true;
+    Wake();
     thread_.join();
   }
   waiting_.clear();
@@ -163,7 +175,11 @@ bool Acceptor::Handle(absl::Span<const epoll_event> events) {
   // What there is first: their places may be wanted.
   for (const epoll_event& event : events) {
     const uint64_t tag = event.data.u64;
-    if (tag == kWakeTag) return false;
+    if (tag == kWakeTag) {
+      if (is_ending_) return false;
+      CloseListeners();
+      continue;
+    }
     if (tag < kFirstConnectionTag) continue;
     const ConnectionGuard::ConnectionId id = tag - kFirstConnectionTag;
     if ((event.events & (EPOLLHUP | EPOLLERR)) != 0) {
@@ -175,9 +191,18 @@ bool Acceptor::Handle(absl::Span<const epoll_event> events) {
   num_closing_ = guard_.ForgetClosed();
   for (const epoll_event& event : events) {
     const uint64_t tag = event.data.u64;
-    if (tag < kFirstConnectionTag) Accept(listeners_[tag], *counters_[tag]);
+    if (tag < listeners_.size()) Accept(listeners_[tag], *counters_[tag]);
   }
   return true;
+}
+
+void Acceptor::CloseListeners() {
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t size = read(wake_.get(), &count, sizeof(count));
+  for (const Waiting& each : waiting_) guard_.Ended(each.admission.id);
+  waiting_.clear();
+  listeners_.clear();
+  has_closed_listeners_.set_value();
 }
 
 void Acceptor::Ended(ConnectionGuard::ConnectionId id) {

@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 #include <sys/types.h>
 
+#include <atomic>
+#include <future>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -30,7 +32,7 @@ class Acceptor {
   Acceptor(std::vector<Listener> listeners, std::vector<uid_t> unix_allow_uids,
            std::shared_ptr<GuardContext> guard, const std::shared_ptr<grpc::ServerCredentials>& tls,
            grpc::ServerBuilder& builder);
-  // Stops.
+  // As Stop.
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
@@ -38,14 +40,17 @@ class Acceptor {
   // Begins to accept for `server`, which must outlive Stop. Errors: RESOURCE_EXHAUSTED.
   absl::Status Start(grpc::Server* server);
 
-  // Accepts no more and closes the listeners; connections stay. May be called twice.
-  void Stop();
+  // Closes the listeners, and connections that have not spoken yet; the others stay, and their ends
+  // are still seen. Once only.
+  void StopAccepting();
 
-  const std::vector<Listener>& listeners() const { return listeners_; }
+  // Watches no more; connections stay. May be called twice.
+  void Stop();
 
  private:
   // `operation`: as for epoll_ctl.
   absl::Status Poll(int operation, int fd, uint32_t events, uint64_t tag);
+  void Wake();
   void Run();
   // Returns false once the loop is to end.
   bool Handle(absl::Span<const epoll_event> events);
@@ -55,6 +60,8 @@ class Acceptor {
   AcceptResult Admit(OwnedFd connection, const sockaddr_storage& address, const Listener& listener,
                      ListenerCounters& counters);
   void Hand(int connection, const Listener& listener);
+  // What StopAccepting is about, in the loop's thread.
+  void CloseListeners();
   // Hands on whose time has come.
   void HandWaiting(ConnectionGuard::Clock::time_point now);
   // How long the loop may sleep; -1: until something comes.
@@ -83,8 +90,10 @@ class Acceptor {
   std::vector<Waiting> waiting_;
   size_t num_closing_ = 0;  // Connections that have ended and that gRPC has not closed yet.
   OwnedFd poller_;          // An epoll of listeners, connections' duplicates and `wake_`.
-  OwnedFd wake_;            // An eventfd: readable once the loop is to end.
+  OwnedFd wake_;            // An eventfd: readable when the loop is to stop accepting, or to end.
   OwnedFd spare_;           // Given up to accept and refuse a connection when descriptors run out.
+  std::atomic<bool> is_ending_ = false;  // What `wake_` means.
+  std::promise<void> has_closed_listeners_;
   std::thread thread_;
 };
 

@@ -128,8 +128,10 @@ void DeclareStores(Declarer declare, RawFlags& raw) {
   declare.AddRepeated("preload", raw.preload, "MODEL", "",
                       "Ready only once this model is complete and parsed. Repeatable; default: "
                       "what fits into the budgets is parsed, and nothing is waited for");
-  declare.Add("ready-min-models", raw.ready_min_models, "NUMBER", "0",
-              "Ready only once the stores hold so many models");
+  declare
+      .Add("ready-min-models", raw.ready_min_models, "NUMBER", "0",
+           "Ready only once the stores hold so many models")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{UINT32_MAX}));
 }
 
 void DeclareListening(Declarer declare, RawFlags& raw) {

@@ -105,12 +105,26 @@ constexpr std::chrono::milliseconds kExitPatience(1000);
 // holds outlives the process. Makes threads.
 void KeepGrpcAtExit() { grpc_init(); }
 
-// Each file that is served takes a descriptor, and shells hand out few by default.
-void RaiseDescriptorLimit() {
+// Each file that is served takes a descriptor, and shells hand out few by default. Returns how many
+// there may be now.
+uint64_t RaiseDescriptorLimit() {
   rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+// With too few of them the server works, until many clients connect.
+void WarnOfFewDescriptors(const Flags& flags, uint64_t num_descriptors) {
+  constexpr uint64_t kPerConnection = 2;  // gRPC's and the guard's.
+  constexpr uint64_t kOwn = 64;  // Standard streams, listeners, HTTP, watches: about 20 are in use.
+  const uint64_t max_connections = flags.server.guard.max_connections;
+  const uint64_t wanted = kPerConnection * max_connections + flags.catalog.max_open_files + kOwn;
+  if (num_descriptors >= wanted) return;
+  LogWarning(
+      "few file descriptors for so many connections: raise ulimit -n",
+      {{"limit", num_descriptors}, {"wanted", wanted}, {"max_connections", max_connections}});
 }
 
 std::chrono::milliseconds RescanInterval(const Flags& flags) {
@@ -331,7 +345,7 @@ int Main(int argc, const char* const* argv) {
   const Flags& flags = std::get<Flags>(parsed);
   StartLog(flags.log_format, flags.log_level);
   if (flags.check_config) return CheckConfig(flags);
-  RaiseDescriptorLimit();
+  WarnOfFewDescriptors(flags, RaiseDescriptorLimit());
   Sandbox sandbox(flags.sandbox);
   if (const absl::Status confined = sandbox.ConfineFiles(ReachOf(flags)); !confined.ok()) {
     return NoSandbox(confined);

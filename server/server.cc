@@ -180,7 +180,7 @@ void Server::SetServing(bool serving) {
 
 void Server::Shutdown(std::chrono::milliseconds grace) {
   const auto deadline = std::chrono::steady_clock::now() + grace;
-  acceptor_->Stop();
+  acceptor_->StopAccepting();
   // gRPC closes a connection with its last stream, and the system then drops what the client has
   // not fetched yet: so streams end first, and clients get a moment for the rest.
   if (service_.Drain(deadline) > 0) {
@@ -189,6 +189,7 @@ void Server::Shutdown(std::chrono::milliseconds grace) {
   polling_.Release();
   server_->Shutdown(std::chrono::system_clock::now() + kFarewell);
   server_->Wait();
+  acceptor_->Stop();
   poster_.reset();
   server_.reset();
 }

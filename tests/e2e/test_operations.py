@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ LIMIT_SECONDS = 60
 GRPCURL = wire.ROOT / "build/tools/bin/grpcurl"
 README = (wire.ROOT / "README.md").read_text()
 BIG_BYTES = 64 << 20  # Far above what a stream may send ahead of its reader.
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # HTTP/2's preface and empty SETTINGS.
 
 
 @pytest.fixture(scope="module")
@@ -460,6 +462,31 @@ def test_drain_serves_on_then_refuses_and_lets_streams_end(serving):
     assert any(line["method"] == "GetTensor" and line["code"] == "OK" for line in lines(started, "call"))
 
 
+def test_connections_are_counted_and_silent_ones_closed_while_draining(serving):
+    started, http = serving()
+    listener = f'tensord_connections{{listener="{started.address}"}}'
+
+    def num_open():
+        return http_port.value(http_port.get(http, "/metrics")[1], listener)
+
+    host, port = started.address.rsplit(":", 1)
+    channel, stub = wire.connect(started.address)
+    with channel, socket.create_connection((host, int(port)), LIMIT_SECONDS) as silent:
+        stream = stub.GetTensor(pb.GetTensorRequest(model="big", tensor="t"))
+        received = len(next(stream).parts[0].data)
+        with socket.create_connection((host, int(port)), LIMIT_SECONDS) as idle:
+            idle.sendall(HELLO)
+            assert idle.recv(1)
+            wait_for(lambda: num_open() == 3, "three connections")
+            started.process.terminate()
+            assert silent.recv(1) == b""
+            wait_for(lambda: num_open() == 2, "the silent one is gone")
+        wait_for(lambda: num_open() == 1, "the idle one has gone")
+        received += sum(len(part.data) for chunk in stream for part in chunk.parts)
+        assert received == BIG_BYTES and stream.code() == grpc.StatusCode.OK
+    assert started.process.wait(LIMIT_SECONDS) == 0
+
+
 def test_a_stream_that_outlasts_the_grace_is_told_to_go_elsewhere(serving):
     started, _ = serving("--shutdown-grace", "200ms", "--access-log", "on")
     channel, stub = wire.connect(started.address)
@@ -493,6 +520,17 @@ def test_old_connections_are_asked_to_come_anew(serving):
 
     with channel:
         wait_for(lambda: len(peers()) > 1, "a second connection, without a failed call")
+
+
+def test_few_descriptors_for_the_connections_are_warned_of(serving):
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+
+    warned, _ = serving(preexec_fn=few)
+    [line] = [line for line in map(json.loads, warned.log.splitlines()) if "descriptors" in line["msg"]]
+    assert (line["level"], line["limit"], line["max_connections"]) == ("warn", 200, 256) and line["wanted"] > 512
+    content, _ = serving("--max-connections", "60", preexec_fn=few)
+    assert "descriptors" not in content.log
 
 
 def test_http_can_be_off(server, store):

@@ -82,6 +82,7 @@ TEST(Flags, BudgetsAndIntervalOfTheStores) {
   for (const std::vector<const char*>& wrong :
        {std::vector<const char*>{"--rescan-interval", "often"},
         {"--index-memory", "1KiB"},
+        {"--ready-min-models", "-1"},
         {"--max-open-files", "0"},
         {"--max-open-files", "100000"}}) {
     std::vector<const char*> arguments = {"--store", "/m"};
