@@ -11,54 +11,23 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
-#include "server/http_request.h"
 
 namespace tensord {
 namespace {
-
-absl::string_view Phrase(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 400:
-      return "Bad Request";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 431:
-      return "Request Header Fields Too Large";
-    default:
-      return "Service Unavailable";
-  }
-}
-
-std::string Encode(const HttpResponse& response, bool with_body) {
-  return absl::StrCat(
-      "HTTP/1.1 ", response.status, " ", Phrase(response.status),
-      "\r\nContent-Type: ", response.content_type, "\r\nContent-Length: ", response.body.size(),
-      "\r\nConnection: close\r\nCache-Control: no-store\r\n",
-      response.status == 405 ? "Allow: GET, HEAD\r\n" : "", "\r\n", with_body ? response.body : "");
-}
-
-std::string Refusal(int status) {
-  return Encode({.status = status, .body = absl::StrCat(Phrase(status), "\n")}, true);
-}
 
 bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(std::vector<Listener> listeners,
-                                                              Handler handler) {
+                                                              HttpHandler handler) {
   OwnedFd wake(eventfd(0, EFD_CLOEXEC));
   if (wake.get() < 0) return absl::ResourceExhaustedError("no file descriptors are left for HTTP");
   return std::unique_ptr<HttpServer>(
       new HttpServer(std::move(listeners), std::move(handler), std::move(wake)));
 }
 
-HttpServer::HttpServer(std::vector<Listener> listeners, Handler handler, OwnedFd wake)
+HttpServer::HttpServer(std::vector<Listener> listeners, HttpHandler handler, OwnedFd wake)
     : listeners_(std::move(listeners)), handler_(std::move(handler)), wake_(std::move(wake)) {
   thread_ = std::thread([this] { Run(); });
 }
@@ -128,22 +97,14 @@ void HttpServer::Proceed(Connection& connection) {
 }
 
 void HttpServer::Read(Connection& connection) {
-  char buffer[kMaxRequestBytes];
+  char buffer[kMaxHttpRequestBytes];
   const ssize_t size = recv(connection.fd.get(), buffer, sizeof(buffer), 0);
   if (size <= 0) {
     connection.is_done = size == 0 || !WouldBlock();
     return;
   }
   connection.request.append(buffer, static_cast<size_t>(size));
-  const HttpRequest request = ParseHttpRequest(connection.request);
-  if (request.state == HttpRequest::State::kMalformed) {
-    connection.response = Refusal(400);
-  } else if (connection.request.size() > kMaxRequestBytes) {
-    connection.response = Refusal(431);
-  } else if (request.state == HttpRequest::State::kComplete) {
-    connection.response =
-        request.is_get ? Encode(handler_(request.path), !request.is_head) : Refusal(405);
-  }
+  connection.response = AnswerHttp(connection.request, handler_);
 }
 
 void HttpServer::Write(Connection& connection) {

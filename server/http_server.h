@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -11,17 +10,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "server/http_answer.h"
 #include "server/listener.h"
 #include "src/owned_fd.h"
 
 namespace tensord {
-
-struct HttpResponse {
-  int status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
-  std::string body;
-};
 
 // Answers GET and HEAD, one request a connection, in one thread of its own that waits for nobody:
 // so probes are answered however busy the rest of the process is. Whoever can connect may ask, so
@@ -30,16 +23,13 @@ struct HttpResponse {
 class HttpServer {
  public:
   static constexpr size_t kMaxConnections = 16;
-  static constexpr size_t kMaxRequestBytes = 2 << 10;
   // For a whole connection, from its begin.
   static constexpr std::chrono::seconds kMaxDuration{2};
 
-  // Called in the server's thread with the path, without its query; 404 is for it to say.
-  using Handler = std::function<HttpResponse(absl::string_view path)>;
-
-  // Serves at once. Errors: RESOURCE_EXHAUSTED without descriptors.
+  // Serves at once; `handler` is called in the server's thread. Errors: RESOURCE_EXHAUSTED without
+  // descriptors.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Start(std::vector<Listener> listeners,
-                                                           Handler handler);
+                                                           HttpHandler handler);
   // Cuts what is under way.
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -57,7 +47,7 @@ class HttpServer {
     bool is_done = false;
   };
 
-  HttpServer(std::vector<Listener> listeners, Handler handler, OwnedFd wake);
+  HttpServer(std::vector<Listener> listeners, HttpHandler handler, OwnedFd wake);
 
   void Run();
   // The time until the next connection is overdue, in milliseconds; -1: none.
@@ -70,7 +60,7 @@ class HttpServer {
   void CutOverdue();
 
   const std::vector<Listener> listeners_;
-  const Handler handler_;
+  const HttpHandler handler_;
   const OwnedFd wake_;  // An eventfd: readable once the thread is to end.
   std::list<Connection> connections_;
   std::thread thread_;

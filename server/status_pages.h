@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "server/http_server.h"
+#include "server/http_answer.h"
 #include "server/metric_text.h"
 #include "server/serving_state.h"
 #include "src/mutex.h"
