@@ -18,11 +18,21 @@ COMMAND_SECONDS = 300
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fault_rounds import summary as fault_summary  # noqa: E402 - Needs the path above.
+import fault_rounds  # noqa: E402 - Needs the path above.
+
+
+def pytest_sessionfinish(session):
+    if hasattr(session.config, "workeroutput"):  # One of the processes of pytest -n.
+        session.config.workeroutput["fault_rounds"] = dict(fault_rounds.counts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    fault_rounds.counts.update(getattr(node, "workeroutput", {}).get("fault_rounds", {}))
 
 
 def pytest_terminal_summary(terminalreporter):
-    for line in fault_summary():
+    for line in fault_rounds.summary():
         terminalreporter.write_line(line)
 
 

@@ -9,6 +9,7 @@ import random
 
 ROUNDS = int(os.environ.get("TENSORD_FAULT_ROUNDS", "20"))
 SEED = int(os.environ.get("TENSORD_SEED") or random.SystemRandom().randrange(1, 1 << 32))
+os.environ["TENSORD_SEED"] = str(SEED)  # For the processes that pytest -n shares the tests among.
 
 counts = collections.Counter()
 

@@ -481,7 +481,9 @@ def test_a_reader_that_goes_away_ends_the_command(tool):
 def test_ctrl_c_leaves_no_file_under_its_name(tool, tmp_path):
     with ByteProxy(tool.address, lambda: Treatment("stall", 5 << 20)) as proxy:  # The command cannot end before the signal.
         process = subprocess.Popen([tool.program, "get", "large", "t[:, ::-1]", "-o", tmp_path / "t.bin"],
-                                   stdout=subprocess.PIPE, env={**os.environ, "TENSORD_ADDRESS": proxy.address})
+                                   stdout=subprocess.PIPE, env={**os.environ, "TENSORD_ADDRESS": proxy.address},
+                                   # Whatever runs in a shell's background is born deaf to this signal.
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         wait_until(lambda: (tmp_path / "t.bin.partial").exists(), "the command writes")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == -signal.SIGINT

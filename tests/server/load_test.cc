@@ -237,6 +237,7 @@ TEST_F(LoadTest, StalledGatheredStreamsShareTheBudget) {
 
 TEST_F(LoadTest, StalledStreamsOfFilesThatAreReadShareTheBudget) {
   options_.buffer_memory_bytes = 4 << 20;
+  options_.stall_timeout = milliseconds(5000);  // Somebody's first message waits until then.
   mode_ = ReadMode::kPread;
   Start();
   std::vector<std::unique_ptr<v1::TensorStore::Stub>> stubs;
