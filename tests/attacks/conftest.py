@@ -11,4 +11,4 @@ _MODULE = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_MODULE)
 
 Server, BIN, ROOT = _MODULE.Server, _MODULE.BIN, _MODULE.ROOT
-bin_dir, server, module_server = _MODULE.bin_dir, _MODULE.server, _MODULE.module_server
+bin_dir, server, module_server, ctl = _MODULE.bin_dir, _MODULE.server, _MODULE.module_server, _MODULE.ctl

@@ -19,6 +19,8 @@ METHODS = [b"/tensord.v1.TensorStore/" + name for name in (
         b"/grpc.health.v1.Health/Check", b"/grpc.health.v1.Health/Watch",
         b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", b"/no.such/Method", b"x", b""]
 REQUESTS = [b"", b"\x0a\x03big", b"\x0a\x03big\x1a\x01t", b"\x0a\x03big\x12\x01*", b"\x08\x01\x10\xff\xff\xff\xff\x0f"]
+NUM_STORE_METHODS = 8  # The first of METHODS, in the order of service_fuzz.cc.
+SEEDS = Path(__file__).resolve().parents[1] / "fuzz" / "corpus" / "service_fuzz"
 ODD_HEADERS = [(b"grpc-timeout", b"1n"), (b"grpc-timeout", b"99999999H"), (b"grpc-encoding", b"gzip"), (b"te", b"x"),
                (b"x-bin", b"!!"), (b"x-bin", b"AAAA"), (b"grpc-trace-bin", b"AA"), (b"content-type", b"application/grpc+x"),
                (b"user-agent", b"\xff\x00"), (b":path", b"/twice"), (b"grpc-accept-encoding", b"gzip,,identity"),
@@ -29,10 +31,32 @@ CONNECTIONS_BETWEEN_CHECKS = 200
 ANSWER_SECONDS = 30
 
 
+def _read_seeds():
+    """(method, request) of the request fuzzer's corpus, for the model and the tensor that are served here."""
+    seeds = []
+    for path in sorted(SEEDS.iterdir()):
+        data = path.read_bytes()
+        request = data[1:].replace(b"\x0a\x01m", b"\x0a\x03big").replace(b"\x01a", b"\x01t")
+        seeds.append((METHODS[data[0] % NUM_STORE_METHODS], request))
+    return seeds
+
+
+REQUEST_SEEDS = _read_seeds()
+
+
+def method_and_request(rng):
+    """Half of them fit together, more or less."""
+    if rng.random() < 0.5:
+        return rng.choice(METHODS), rng.choice(REQUESTS)
+    method, request = rng.choice(REQUEST_SEEDS)
+    return method, mutate_bytes(rng, request) if request and rng.random() < 0.7 else request
+
+
 def call(rng, stream):
     """The frames of one call, as an honest client would send them, but for its taste in headers."""
+    method, request = method_and_request(rng)
     extra = [rng.choice(ODD_HEADERS) for _ in range(rng.choice([0, 0, 1, 3]))]
-    block = h2.call_headers(rng.choice(METHODS), extra, indexed=rng.random() < 0.3)
+    block = h2.call_headers(method, extra, indexed=rng.random() < 0.3)
     frames = []
     if rng.random() < 0.2:  # In pieces.
         cut = rng.randrange(len(block))
@@ -40,7 +64,7 @@ def call(rng, stream):
                    h2.frame(h2.CONTINUATION, h2.END_HEADERS, stream, block[cut:])]
     else:
         frames.append(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, block))
-    payload = h2.message(rng.choice(REQUESTS))
+    payload = h2.message(request)
     if rng.random() < 0.2:  # Padded.
         payload = bytes([3]) + payload + b"\0\0\0"
         frames.append(h2.frame(h2.DATA, h2.END_STREAM | h2.PADDED, stream, payload))

@@ -47,6 +47,16 @@ class Authority:
         _openssl("ca", "-batch", "-notext", "-config", config, "-in", request, "-extfile", extensions,
                  "-startdate", begin, "-enddate", end, "-out", certificate)
 
+    def intermediate(self, directory, name="intermediate authority"):
+        """Another authority, whose certificate this one has signed. It may issue none but leaves."""
+        other = Authority(directory, name)
+        request, extensions = other.directory / "ca.csr", other.directory / "ca.ext"
+        extensions.write_text("basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign\n")
+        _openssl("req", "-new", "-key", other._key, "-subj", f"/CN={name}", "-out", request)
+        _openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self._key, "-CAcreateserial", "-extfile", extensions,
+                 "-days", "2", "-out", other.ca)
+        return other
+
     def server(self, directory, name="server"):
         """(certificate, key) for a server on this machine."""
         directory = Path(directory)
