@@ -34,7 +34,7 @@ stage_release() {
 stage_lint() { tests/lint.sh; }
 
 # The core against the reference implementations: safetensors, numpy, ml_dtypes.
-stage_oracles() { build/venv/bin/pytest -q tests/oracle; }
+stage_oracles() { build/venv/bin/pytest -q -n "$jobs" tests/oracle; }
 
 # Real binaries, real models, grpcurl, and README's own commands.
 stage_e2e() {
