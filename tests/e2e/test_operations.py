@@ -463,7 +463,7 @@ def test_drain_serves_on_then_refuses_and_lets_streams_end(serving):
 
 
 def test_connections_are_counted_and_silent_ones_closed_while_draining(serving):
-    started, http = serving()
+    started, http = serving("--shutdown-grace", "10m")
     listener = f'tensord_connections{{listener="{started.address}"}}'
 
     def num_open():
