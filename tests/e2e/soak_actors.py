@@ -34,6 +34,7 @@ VARIANTS = [("t", {}), ("t", {}), ("small", {}), ("t", {"checksum": True}), ("t"
             ("t", {"columns": slice(7, 1000, 1), "checksum": True})]
 STALLED_SECONDS = 12  # Beyond the stall timeout of the soak's server.
 KILLED_CLIENT_SECONDS = 0.2
+BACKOFF_SECONDS = 0.2
 PULL_SECONDS = 120
 JOIN_SECONDS = 150  # Above every deadline of a step.
 
@@ -129,7 +130,10 @@ def reader(stage, chance):
                 model = mine.choice(list(MODELS))
                 tensor, fields = mine.choice(VARIANTS)
                 begin = time.monotonic()
-                stage.judge(read(stub, model, tensor, **fields), begin, model, "read")
+                outcome = read(stub, model, tensor, **fields)
+                stage.judge(outcome, begin, model, "read")
+                if outcome.code == CODE.UNAVAILABLE:  # While the server restarts gRPC fails calls in milliseconds.
+                    time.sleep(BACKOFF_SECONDS)
 
         beside = Background(one, chance.random())
         one(chance.random())
