@@ -23,6 +23,7 @@ SECONDS = float(os.environ.get("TENSORD_LIVE_SECONDS", "10"))  # Of replacing un
 RELOADS = int(os.environ.get("TENSORD_RELOADS", "300"))  # The promise is for 1,000.
 SWAPS = int(os.environ.get("TENSORD_SWAPS", "300"))  # The promise is for 1,000.
 ADAPTERS = int(os.environ.get("TENSORD_ADAPTERS", "3000"))  # The promise is for 50,000.
+HANGUPS = int(os.environ.get("TENSORD_HANGUPS", "300"))
 SHARDS = 1433
 ONLY_INOTIFY = ("--rescan-interval", "0")
 SMALL = {"small": (64, 8)}
@@ -311,6 +312,37 @@ def test_reloads_under_load_leak_nothing(server, store, connect):
     wait_until(lambda: num_fds(running.pid) <= fds, "descriptors are freed")
     assert not num_mappings(running.pid, "(deleted)")
     assert grown < 8 << 20, f"anonymous memory grew by {grown} bytes"  # A leak of 8 KiB a reload.
+
+
+def test_a_hundred_hangups_a_second_disturb_no_reader(server, store, connect):
+    """Beside a store that takes a while to scan: every stream is right, all readers get on, and changes are seen meanwhile."""
+    for i in range(1000):
+        write_raw(store / "many" / f"a{i:04}.safetensors", {"w": ("U8", (5,), b"%05d" % i)}, pad=False)
+    models = [Model(store, name).replace() for name in "abcd"]
+    truth, running, over = Truth(models), server(store, *ONLY_INOTIFY), threading.Event()
+    done = [0] * len(models)
+
+    def load(number):
+        stub = connect(running)
+        while not over.is_set() or not done[number]:
+            outcome = read(stub, models[number].name, columns=slice(1, 900, 7) if number % 2 else None)
+            assert outcome.ok, str(outcome)
+            judge(truth, outcome)
+            done[number] += 1
+
+    loaders = [Background(load, number) for number in range(len(models))]
+    for number in range(HANGUPS):
+        if number % 100 == 50:
+            models[0].replace()
+        os.kill(running.pid, signal.SIGHUP)
+        time.sleep(0.01)
+    over.set()
+    for loader in loaders:
+        loader.join()
+    stub = connect(running)
+    wait_for_generation(stub, truth, models[0])
+    print(f"streams of each reader beside {HANGUPS} SIGHUPs: {done}")
+    counts["SIGHUP of a hundred a second"] += HANGUPS
 
 
 def test_small_budgets_serve_many_adapters(server, store, connect):
