@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   std::string address;
   size_t streams = 256, connections = 64;
   double seconds = 2;
+  bool narrow = false;
   pid_t server = 0;
   tensord::v1::GetSliceRequest request;
   CLI::App app("Stalls streams and watches the server's memory");
@@ -55,6 +56,9 @@ int main(int argc, char** argv) {
   app.add_option("--streams", streams);
   app.add_option("--connections", connections)->check(CLI::PositiveNumber);
   app.add_option("--seconds", seconds, "How long to watch after the last stream began");
+  app.add_flag(
+      "--narrow", narrow,
+      "Windows that do not grow: else gRPC's client reads on into its own memory for long");
   app.add_option("--server", server)->required();
   CLI11_PARSE(app, argc, argv);
 
@@ -66,6 +70,7 @@ int main(int argc, char** argv) {
   for (size_t i = 0; i < connections; ++i) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    if (narrow) arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     stubs.push_back(tensord::v1::TensorStore::NewStub(
         grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)));
   }
