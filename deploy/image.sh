@@ -49,6 +49,12 @@ pull=never
 build() { # TAG [OPTION...]
   buildah "${storage[@]}" bud --isolation chroot "--pull=$pull" --network host --format docker --timestamp 0 --layers \
     "${options[@]}" "${@:2}" -f Dockerfile -t "$1" .
+  local settled
+  settled=$(mktemp -d -p "$dir")
+  buildah "${storage[@]}" push -q --format v2s2 "$1" "dir:$settled"
+  deploy/image/settle.py "$settled"
+  buildah "${storage[@]}" tag "$(buildah "${storage[@]}" pull -q "dir:$settled")" "$1"
+  rm -rf "$settled"
 }
 build "$tag"
 [ -z "$worker_tag" ] || build "$worker_tag" --target worker
