@@ -1,26 +1,29 @@
 """The generated Python stub, and the few lines that an ordinary protobuf client needs to read a stream."""
 import importlib
 import sys
+import tempfile
 from pathlib import Path
 
 import grpc
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATED = ROOT / "build" / "python-stub"
 
 
-def _generate():
-    GENERATED.mkdir(parents=True, exist_ok=True)
-    arguments = ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={GENERATED}", f"--grpc_python_out={GENERATED}",
+def _generate(folder):
+    arguments = ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={folder}", f"--grpc_python_out={folder}",
                  "tensord/v1/tensord.proto"]
     assert protoc.main(arguments) == 0
-    sys.path.insert(0, str(GENERATED))
+    sys.path.insert(0, folder)
+    try:
+        return [importlib.import_module(f"tensord.v1.{name}") for name in ("tensord_pb2", "tensord_pb2_grpc")]
+    finally:
+        sys.path.remove(folder)
 
 
-_generate()
-pb = importlib.import_module("tensord.v1.tensord_pb2")
-rpc = importlib.import_module("tensord.v1.tensord_pb2_grpc")
+# Each process has its own: a worker must not read what another is writing.
+with tempfile.TemporaryDirectory() as folder:
+    pb, rpc = _generate(folder)
 
 
 def connect(address):
