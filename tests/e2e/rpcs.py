@@ -1,4 +1,7 @@
 """Every RPC of a server as its reflection tells them, called with bytes: a new RPC is in each matrix by itself."""
+import tempfile
+from pathlib import Path
+
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
@@ -14,11 +17,12 @@ STORE = "tensord.v1.TensorStore"
 
 def _reflection_messages():
     """(request, response) classes; in a pool of their own, because Python packages may bring the same files."""
-    target = wire.GENERATED / "reflection.bin"
     file = "grpc/reflection/v1/reflection.proto"
-    assert protoc.main(["protoc", f"-I{GRPC_PROTOS}", f"--descriptor_set_out={target}", file]) == 0
+    with tempfile.NamedTemporaryFile() as target:
+        assert protoc.main(["protoc", f"-I{GRPC_PROTOS}", f"--descriptor_set_out={target.name}", file]) == 0
+        described = descriptor_pb2.FileDescriptorSet.FromString(Path(target.name).read_bytes())
     pool = descriptor_pool.DescriptorPool()
-    for proto in descriptor_pb2.FileDescriptorSet.FromString(target.read_bytes()).file:
+    for proto in described.file:
         pool.Add(proto)
     names = ("ServerReflectionRequest", "ServerReflectionResponse")
     return [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"grpc.reflection.v1.{n}")) for n in names]
