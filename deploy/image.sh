@@ -7,6 +7,12 @@
 #   TENSORD_CCACHE=DIR     compile through this compiler cache
 # Prints the image's id, and writes DIR/tensord.oci.tar and DIR/tensord.cdx.json. The same checkout and base give the same id.
 set -euo pipefail
+usage() { sed -n '/^# usage/,/^# Prints/s/^# \{0,1\}//p' "$0"; }
+case "${1:-}" in
+  -h | --help) usage; exit 0 ;;
+  -*) echo "error: unknown option $1" >&2; usage >&2; exit 2 ;;
+esac
+[ $# -le 2 ] || { usage >&2; exit 2; }
 cd "$(dirname "$0")/.."
 tag=${1:-localhost/tensord:latest} worker_tag=${2:-}
 dir=$(realpath -m "${TENSORD_IMAGE_DIR:-build/image}")

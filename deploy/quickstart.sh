@@ -7,7 +7,6 @@
 #   --once   end after the check instead of serving on
 # TENSORD_LISTEN sets the address (default 127.0.0.1:50051).
 set -euo pipefail
-cd "$(dirname "$0")/.."
 
 usage() { sed -n '/^# usage/,/^# TENSORD/s/^# \{0,1\}//p' "$0"; }
 store='' once=false
@@ -18,11 +17,12 @@ for argument in "$@"; do
     -*) echo "error: unknown option $argument" >&2; usage >&2; exit 2 ;;
     *)
       [ -z "$store" ] || { echo "error: more than one STORE: $store and $argument" >&2; exit 2; }
-      store=$argument
+      store=$(realpath -- "$argument" 2>/dev/null) || store=$argument
       ;;
   esac
 done
 [ -z "$store" ] || [ -d "$store" ] || { echo "error: STORE is not a directory: $store" >&2; exit 2; }
+cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; }
 

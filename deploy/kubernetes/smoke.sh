@@ -6,8 +6,8 @@
 # usage: deploy/kubernetes/smoke.sh IMAGE WORKER_IMAGE
 #   Both as the cluster pulls them (docker build . and docker build --target worker .); kubectl's current context is used.
 set -euo pipefail
-cd "$(dirname "$0")"
 [ $# -eq 2 ] || { sed -n '/^# usage/,/^#   Both/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+cd "$(dirname "$0")"
 image=$1 worker_image=$2
 namespace=tensord-smoke-$$
 timeout=120s
