@@ -6,7 +6,6 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
 
-import wire
 from wire import pb
 
 GRPC_PROTOS = "/usr/share/grpc-proto"
