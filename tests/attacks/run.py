@@ -13,7 +13,8 @@ from pathlib import Path
 import vectors
 from big_store import make_store
 from conftest import BIN, ROOT, Server
-from observing import HonestClient, Observation, percentile
+from honest_client import HonestClient, percentile
+from observing import Observation
 
 MIB = 1 << 20
 GOALS = {"continuation_flood": "+32 MiB", "rapid_reset": "+64 MiB", "hpack_string": "cut <= 1 s, <= 1 CPU s"}
