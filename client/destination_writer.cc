@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/uncached_copy.h"
 #include "src/checked_math.h"
 
 namespace tensord {
@@ -107,17 +108,22 @@ std::byte* DestinationWriter::BlockAddress(uint64_t block) const {
   return begin_ + distance;
 }
 
-void DestinationWriter::CopyTo(std::byte* address, PieceCursor data) {
+void DestinationWriter::WriteDense(std::byte* address, PieceCursor data) const {
+  const bool is_uncached = size_bytes_ > kUncachedBytes;
   while (data.remaining() > 0) {
     const absl::string_view piece = data.ReadPiece(data.remaining());
-    std::memcpy(address, piece.data(), piece.size());
+    if (is_uncached) {
+      CopyUncached(address, piece.data(), piece.size());
+    } else {
+      std::memcpy(address, piece.data(), piece.size());
+    }
     address += piece.size();
   }
 }
 
 void DestinationWriter::Write(uint64_t offset, PieceCursor data) {
   assert(offset <= size_bytes_ && data.remaining() <= size_bytes_ - offset);
-  if (axes_.empty()) return CopyTo(begin_ + offset, data);
+  if (axes_.empty()) return WriteDense(begin_ + offset, data);
   while (data.remaining() > 0) {
     const uint64_t block = offset / block_bytes_;
     uint64_t in_block = offset % block_bytes_;

@@ -41,7 +41,7 @@ class DestinationWriter {
     uint64_t stride = 0;  // In bytes.
   };
 
-  static void CopyTo(std::byte* address, PieceCursor data);
+  void WriteDense(std::byte* address, PieceCursor data) const;
   std::byte* BlockAddress(uint64_t block) const;
 
   std::byte* begin_ = nullptr;
