@@ -227,19 +227,24 @@ void Acceptor::Accept(const Listener& listener, ListenerCounters& counters) {
   OwnedFd connection(accept4(listener.fd(), reinterpret_cast<sockaddr*>(&address), &size,
                              SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (connection.get() >= 0) {
-    counters.Offered(Admit(std::move(connection), address, listener, counters));
+    const std::string peer = PeerOf(connection.get(), address);
+    Offered(Admit(std::move(connection), peer, listener, counters), peer, counters);
   } else if (IsShortage(errno)) {
-    counters.Offered(AcceptResult::kFdExhausted);
+    Offered(AcceptResult::kFdExhausted, "", counters);
     RefuseOne(listener);
   }
   // Any other error concerns one connection that is gone already.
 }
 
-AcceptResult Acceptor::Admit(OwnedFd connection, const sockaddr_storage& address,
-                             const Listener& listener, ListenerCounters& counters) {
+void Acceptor::Offered(AcceptResult result, const std::string& peer, ListenerCounters& counters) {
+  counters.Offered(result);
+  if (result != AcceptResult::kAccepted && context_->refusals) context_->refusals(result, peer);
+}
+
+AcceptResult Acceptor::Admit(OwnedFd connection, const std::string& peer, const Listener& listener,
+                             ListenerCounters& counters) {
   const int fd = connection.get();
   if (listener.is_unix() && !IsAllowed(fd, unix_allow_uids_)) return AcceptResult::kUid;
-  const std::string peer = PeerOf(fd, address);
   const AcceptResult result = guard_.Admits(peer);
   if (result != AcceptResult::kAccepted) return result;
   OwnedFd duplicate(fcntl(fd, F_DUPFD_CLOEXEC, 0));

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -57,8 +58,9 @@ class Acceptor {
   void Ended(ConnectionGuard::ConnectionId id);
   void Speaks(ConnectionGuard::ConnectionId id);
   void Accept(const Listener& listener, ListenerCounters& counters);
-  AcceptResult Admit(OwnedFd connection, const sockaddr_storage& address, const Listener& listener,
+  AcceptResult Admit(OwnedFd connection, const std::string& peer, const Listener& listener,
                      ListenerCounters& counters);
+  void Offered(AcceptResult result, const std::string& peer, ListenerCounters& counters);
   void Hand(int connection, const Listener& listener);
   // What StopAccepting is about, in the loop's thread.
   void CloseListeners();

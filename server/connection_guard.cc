@@ -79,6 +79,7 @@ bool ConnectionGuard::IsClosed(const Connection& connection) const {
 void ConnectionGuard::Forget(const Connection& connection) {
   const WatchedConnection::Facts& facts = connection.watched->facts();
   --peers_.find(facts.peer)->second.num_connections;
+  connection.watched->Gone();
   UnwatchSocket(connection.fd, facts.cookie);
   connection.counters->Ended();
 }

@@ -207,8 +207,12 @@ struct Daemon {
 absl::Status StartServer(const Flags& flags, Daemon& daemon) {
   ServerOptions options = flags.server;
   options.observer = &daemon.observers;
-  options.guard_report = [&](CloseReason reason, const std::string& peer) {
-    daemon.guard_log.Report(reason, peer);
+  options.guard_report = [&](CloseReason reason, const std::string& peer,
+                             const std::string& error) {
+    daemon.guard_log.Closed(reason, peer, error);
+  };
+  options.refusal_report = [&](AcceptResult result, const std::string& peer) {
+    daemon.guard_log.Refused(result, peer);
   };
   options.on_credentials = LogCredentials;
   options.on_file_fault = [&](const FileFault& fault) { daemon.fault_log.Report(fault); };

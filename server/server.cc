@@ -87,6 +87,7 @@ std::shared_ptr<GuardContext> MakeGuard(const ServerOptions& options) {
   context->limits.inbound_burst_bytes = std::max(
       options.guard.inbound_burst_bytes, 2 * static_cast<uint64_t>(options.max_request_bytes));
   context->report = options.guard_report;
+  context->refusals = options.refusal_report;
   return context;
 }
 

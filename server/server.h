@@ -46,6 +46,7 @@ struct ServerOptions {
   Reflection reflection = Reflection::kAuto;
   GuardLimits guard;
   GuardReport guard_report;            // May be empty.
+  RefusalReport refusal_report;        // May be empty.
   FileFaults::Observer on_file_fault;  // May be null.
   CallObserver* observer = nullptr;    // Of every call; outlives the server.
 };

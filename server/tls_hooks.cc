@@ -2,9 +2,12 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/frame_policy.h"
 #include "server/wire_hooks.h"
 #include "src/mutex.h"
@@ -70,6 +73,42 @@ std::shared_ptr<WatchedConnection>& Handed() {
   return handed;
 }
 
+// Whose bytes this thread has handed to OpenSSL last for a handshake, and not asked for yet.
+std::shared_ptr<WatchedConnection>& Greeting() {
+  thread_local std::shared_ptr<WatchedConnection> greeting;
+  return greeting;
+}
+
+// Leaves OpenSSL's queue of errors as it is: gRPC looks into it next.
+std::string HandshakeError(SSL* ssl) {
+  const char* const reason = ERR_reason_error_string(ERR_peek_error());
+  std::string error = reason == nullptr ? "no reason is known" : reason;
+  const long verdict = SSL_get_verify_result(ssl);
+  if (verdict == X509_V_OK) return error;
+  return absl::StrCat(error, ": ", X509_verify_cert_error_string(verdict));
+}
+
+// gRPC chooses among what it speaks, or nothing.
+bool SpeaksHttp2(SSL* ssl) {
+  const unsigned char* protocol = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl, &protocol, &size);
+  return size > 0;
+}
+
+// `result`: SSL_do_handshake's, of a session that is ours to accept.
+void NoteHandshake(SSL* ssl, int result, WatchedConnection& connection) {
+  if (result == 1) {
+    // gRPC closes it then.
+    return SpeaksHttp2(ssl)
+               ? connection.FinishedHandshake()
+               : connection.FailedHandshake("the client does not offer HTTP/2 by ALPN");
+  }
+  const int error = SSL_get_error(ssl, result);
+  if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return;
+  connection.FailedHandshake(HandshakeError(ssl));
+}
+
 void Find(Session& session, std::shared_ptr<WatchedConnection> source) {
   if (session.connection != nullptr || source == nullptr) return;
   source->FoundSession();
@@ -89,7 +128,7 @@ bool Allows(Session& session, absl::Span<const uint8_t> bytes) {
   session.closed = true;
   session.context->counters.Closed(*reason);
   const std::string peer = session.connection == nullptr ? "" : session.connection->facts().peer;
-  if (session.context->report) session.context->report(*reason, peer);
+  if (session.context->report) session.context->report(*reason, peer, "");
   return false;
 }
 
@@ -107,11 +146,21 @@ extern "C" int BIO_write(BIO* bio, const void* data, int size) {
   static const auto real =
       reinterpret_cast<int (*)(BIO*, const void*, int)>(dlsym(RTLD_NEXT, "BIO_write"));
   tensord::Handed() = tensord::SourceOf(data);
+  tensord::Greeting() = size > 0 ? tensord::SenderOf(data, static_cast<size_t>(size)) : nullptr;
   return real(bio, data, size);
+}
+
+extern "C" int SSL_do_handshake(SSL* ssl) {
+  static const auto real = reinterpret_cast<int (*)(SSL*)>(dlsym(RTLD_NEXT, "SSL_do_handshake"));
+  const std::shared_ptr<tensord::WatchedConnection> sender = std::move(tensord::Greeting());
+  const int result = real(ssl);
+  if (sender != nullptr && SSL_is_server(ssl)) tensord::NoteHandshake(ssl, result, *sender);
+  return result;
 }
 
 extern "C" int SSL_read(SSL* ssl, void* buffer, int size) {
   std::shared_ptr<tensord::WatchedConnection> source = std::move(tensord::Handed());
+  tensord::Greeting() = nullptr;  // The handshake is over.
   size_t received = 0;
   if (size < 0 || SSL_read_ex(ssl, buffer, static_cast<size_t>(size), &received) != 1) return -1;
   tensord::Session* const session = tensord::SessionOf(ssl);

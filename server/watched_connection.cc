@@ -64,6 +64,17 @@ bool WatchedConnection::HasExpired(Clock::time_point now) {
   return true;
 }
 
+void WatchedConnection::FailedHandshake(const std::string& error) {
+  Close(CloseReason::kHandshake, error);
+}
+
+void WatchedConnection::Gone() {
+  const bool is_over = !facts_.is_encrypted || has_finished_handshake_ || has_session_;
+  // Who only connects is looking whether the port is open.
+  if (is_over || !has_spoken_) return;
+  Close(CloseReason::kHandshake, "the connection ended before the TLS handshake did");
+}
+
 bool WatchedConnection::Allows(int fd, size_t num_bytes, Clock::time_point now) {
   const MutexLock lock(mutex_);
   if (inbound_.Take(static_cast<double>(num_bytes), now)) return true;
@@ -74,10 +85,10 @@ bool WatchedConnection::Allows(int fd, size_t num_bytes, Clock::time_point now) 
   return inbound_.Add(static_cast<double>(fresh) * context_->limits.inbound_share_of_acknowledged);
 }
 
-void WatchedConnection::Close(CloseReason reason) {
+void WatchedConnection::Close(CloseReason reason, const std::string& error) {
   if (closed_.exchange(true)) return;
   context_->counters.Closed(reason);
-  if (context_->report) context_->report(reason, facts_.peer);
+  if (context_->report) context_->report(reason, facts_.peer, error);
 }
 
 }  // namespace tensord

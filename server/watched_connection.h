@@ -21,14 +21,21 @@
 
 namespace tensord {
 
-// Told when a connection is closed by the guard, from any thread. `peer`: as PeerOf.
-using GuardReport = std::function<void(CloseReason reason, const std::string& peer)>;
+// Told of a connection that ends for what it did, from any thread. `peer`: as PeerOf. `error`: more
+// than the reason says; may be empty.
+using GuardReport =
+    std::function<void(CloseReason reason, const std::string& peer, const std::string& error)>;
+
+// Told of a connection that is refused, by the accept loop. `peer`: as PeerOf; empty where the
+// system could not even accept it.
+using RefusalReport = std::function<void(AcceptResult result, const std::string& peer)>;
 
 // What all connections of a server share.
 struct GuardContext {
   GuardLimits limits;
   GuardCounters counters;
-  GuardReport report;  // May be empty.
+  GuardReport report;      // May be empty.
+  RefusalReport refusals;  // May be empty.
 };
 
 // Measures and judges what passes over one socket. Thread-safe.
@@ -65,9 +72,17 @@ class WatchedConnection {
   // True where the client has not begun to speak HTTP/2 in its time; counted once.
   bool HasExpired(Clock::time_point now);
 
+  // Of an encrypted connection: what became of its handshake. A failure is counted and reported
+  // once; `error` says what OpenSSL thinks of it.
+  void FinishedHandshake() { has_finished_handshake_ = true; }
+  void FailedHandshake(const std::string& error);
+
+  // It is over. Where a handshake was begun and not finished that is a failed one, too.
+  void Gone();
+
  private:
   bool Allows(int fd, size_t num_bytes, Clock::time_point now);
-  void Close(CloseReason reason);
+  void Close(CloseReason reason, const std::string& error = "");
 
   const std::shared_ptr<GuardContext> context_;
   const Facts facts_;
@@ -77,6 +92,7 @@ class WatchedConnection {
   std::atomic<bool> closed_{false};
   std::atomic<bool> has_session_{false};
   std::atomic<bool> has_spoken_{false};
+  std::atomic<bool> has_finished_handshake_{false};
   Mutex mutex_;
   TokenBucket inbound_ ABSL_GUARDED_BY(mutex_);
   uint64_t credited_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // Of those acknowledged.

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <functional>
 #include <utility>
 
@@ -62,11 +64,15 @@ SocketTable& Sockets() {
   return *table;
 }
 
+// Of what was received, for comparison: more than a TLS record's header, up to a hello's random.
+constexpr size_t kKeptBytes = 64;
+
 // What this thread has received last for a session that is looked for.
 struct LastReceived {
   std::weak_ptr<WatchedConnection> connection;
   const uint8_t* begin = nullptr;
   size_t size = 0;
+  std::array<uint8_t, kKeptBytes> kept{};  // Its first bytes; those at `begin` may be gone.
 };
 
 LastReceived& Last() {
@@ -77,8 +83,11 @@ LastReceived& Last() {
 void Remember(const Watched& connection, const msghdr& message, size_t num_bytes) {
   if (!connection->facts().is_encrypted || connection->has_session()) return;
   const iovec& first = message.msg_iov[0];
-  Last() = {connection, static_cast<const uint8_t*>(first.iov_base),
-            std::min(first.iov_len, num_bytes)};
+  LastReceived& last = Last();
+  last.connection = connection;
+  last.begin = static_cast<const uint8_t*>(first.iov_base);
+  last.size = std::min(first.iov_len, num_bytes);
+  std::memcpy(last.kept.data(), last.begin, std::min(last.size, kKeptBytes));
 }
 
 absl::Span<const iovec> PiecesOf(const msghdr& message) {
@@ -105,6 +114,13 @@ std::shared_ptr<WatchedConnection> SourceOf(const void* data) {
       !std::less<>()(byte, last.begin + last.size)) {
     return nullptr;
   }
+  return last.connection.lock();
+}
+
+std::shared_ptr<WatchedConnection> SenderOf(const void* data, size_t size) {
+  const LastReceived& last = Last();
+  const size_t num_compared = std::min({size, last.size, kKeptBytes});
+  if (num_compared == 0 || std::memcmp(last.kept.data(), data, num_compared) != 0) return nullptr;
   return last.connection.lock();
 }
 

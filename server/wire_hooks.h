@@ -34,6 +34,11 @@ std::string PeerOfSocket(int fd);
 // else null. It is asked until the connection's session is known.
 std::shared_ptr<WatchedConnection> SourceOf(const void* data);
 
+// The encrypted connection that has brought in what `data` begins with, if it is the last that this
+// thread has received; else null. For handshakes, whose bytes gRPC copies. A guess, good enough to
+// tell whose handshake has failed.
+std::shared_ptr<WatchedConnection> SenderOf(const void* data, size_t size);
+
 // `num_bytes` of the message have been written to `fd`: what our sendmsg calls. Keeps errno.
 void NoteSent(int fd, const msghdr& message, size_t num_bytes);
 

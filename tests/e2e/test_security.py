@@ -1,10 +1,13 @@
 """Who may read what: the start-up matrix, every RPC against every kind of credential, certificates that are replaced."""
+import contextlib
 import hashlib
 import itertools
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import threading
@@ -316,9 +319,9 @@ def bad_files(authority, directory):
     text.write_text("a b c\n")
     empty.write_text("# nobody\n")
     repeated, bad_glob, kind = directory / "repeated", directory / "glob", directory / "kind"
-    repeated.write_text("token-one-1234\ntoken-one-1234 models=x\n")
-    bad_glob.write_text("token-one-1234 models={a\n")
-    kind.write_text("dsn:token-one-1234\n")
+    repeated.write_text("token-one-123456\ntoken-one-123456 models=x\n")
+    bad_glob.write_text("token-one-123456 models={a\n")
+    kind.write_text("dsn:token-one-123456\n")
     missing = directory / "missing"
     tls = ["--tls-cert", cert, "--tls-key", key]
     return [
@@ -348,7 +351,7 @@ def test_unfit_credentials_are_exit_2_and_named(bin_dir, store, authority, tmp_p
             result = run(bin_dir, store, "--listen", "127.0.0.1:0", *flags, *more)
             assert (what, result.returncode) == (what, 2), result.stderr
             assert message in result.stderr, (what, result.stderr)
-            assert "token-one-1234" not in result.stderr, what
+            assert "token-one-123456" not in result.stderr, what
 
 
 def swap(link, directory):
@@ -501,6 +504,65 @@ def test_secrets_that_others_can_read_are_warned_of(server, store, files, tmp_pa
     assert "0400 or 0600" not in closed.log
 
 
+def test_failed_handshakes_are_counted_and_told(server, store, files, authority, tmp_path):
+    """With the peer and what was wrong, at most one line a second; who says nothing is none."""
+    flags = ["--tls-cert", files["cert"], "--tls-key", files["key"], "--http-listen", "127.0.0.1:0", "--log-format", "json"]
+    started = server(store, *flags, "--tls-client-ca", files["ca"])
+    http = http_port.address_of(started)
+    host, port = started.address.rsplit(":", 1)
+    foreign = Authority(tmp_path / "foreign", "another authority")
+
+    def num_failed():
+        return http_port.value(http_port.get(http, "/metrics")[1], 'tensord_guard_closed_total{reason="handshake"}')
+
+    def told():
+        return [line["error"] for line in map(json.loads, started.log.splitlines()) if line["msg"] == "a TLS handshake failed"]
+
+    def shake(data=None, ca=authority.ca, client=None, protocols=("h2",)):
+        with socket.create_connection((host, int(port)), LIMIT_SECONDS) as connection:
+            if data is not None:
+                connection.sendall(data)
+                while connection.recv(4096):
+                    pass
+                return
+            context = ssl.create_default_context(cafile=ca)
+            context.set_alpn_protocols(protocols)
+            if client:
+                context.load_cert_chain(*client)
+            with context.wrap_socket(connection, server_hostname="localhost") as encrypted:
+                encrypted.recv(1)
+
+    rows = (({"data": b"GET / HTTP/1.1\r\n\r\n" + bytes(64)}, "http request"),
+            ({}, "peer did not return a certificate"),
+            ({"client": foreign.client("worker.example")}, "certificate verify failed: "),
+            ({"ca": foreign.ca}, "alert unknown ca"),
+            ({"client": authority.client("worker.example"), "protocols": ["http/1.1"]}, "HTTP/2"))
+    num_tries = 0
+
+    def is_told(how, error):
+        nonlocal num_tries
+        num_tries += 1
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
+            shake(**how)
+        processes.wait_until(lambda: num_failed() == num_tries, f"{error}: one more is counted")
+        return any(error in each for each in told())
+
+    socket.create_connection((host, int(port)), LIMIT_SECONDS).close()
+    for how, error in rows:
+        processes.wait_until(lambda: is_told(how, error), f"{error} is told, once the second is over")
+    with secure_channel(started.address, files["ca"], authority.client("worker.example")) as channel:
+        assert rpcs.Method(rpcs.HEALTH, Check()).call(channel, b"")[0] is grpc.StatusCode.OK
+    assert num_failed() == num_tries
+    assert '"peer":"127.0.0.1"' in started.log
+
+
+def test_refused_users_are_told(server, store, ctl, tmp_path):
+    started = server(store, "--listen", f"unix:{tmp_path}/s.sock", "--unix-allow-uid", os.getuid() + 4711, "--log-format", "json")
+    assert ctl(started).run("--timeout", "1s", "models").returncode != 0
+    told = [line for line in map(json.loads, started.log.splitlines()) if line["msg"] == "a connection is refused"]
+    assert told and {(line["reason"], line["peer"]) for line in told} == {("uid", f"uid:{os.getuid()}")}
+
+
 def test_unix_sockets_take_the_allowed_users_only(server, store, ctl, tmp_path):
     mine, other = os.getuid(), os.getuid() + 4711
     for number, (flags, works) in enumerate(((["--unix-allow-uid", mine], True), (["--unix-allow-uid", other], False),
@@ -595,9 +657,9 @@ def test_a_client_that_runs_takes_replaced_authorities_and_tokens(server, store,
         authority = Authority(tmp_path / name, name)
         cert, key = authority.server(tmp_path / f"{name}-server")
         tokens = tmp_path / f"{name}-tokens"
-        replace(tokens, f"{name}-token\n".encode())
+        replace(tokens, f"{name}-token-0123456789\n".encode())
         replace(ca, authority.ca.read_bytes())
-        replace(token, f"{name}-token\n".encode())
+        replace(token, f"{name}-token-0123456789\n".encode())
         return server(tmp_path / "large", "--listen", address, "--tls-cert", cert, "--tls-key", key, "--auth-token-file", tokens)
 
     first = serve("former", "127.0.0.1:0")

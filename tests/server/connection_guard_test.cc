@@ -40,8 +40,12 @@ class ConnectionGuardTest : public testing::TestWithParam<Way> {
     ServerOptions options;
     options.listen = {GetParam().is_unix ? "unix:" + Path() : "127.0.0.1:0"};
     options.guard = limits;
-    options.guard_report = [this](CloseReason reason, const std::string& peer) {
+    options.guard_report = [this](CloseReason reason, const std::string& peer,
+                                  const std::string& /*error*/) {
       reports_.emplace_back(reason, peer);
+    };
+    options.refusal_report = [this](AcceptResult result, const std::string& peer) {
+      refusals_.emplace_back(result, peer);
     };
     auto server = Server::Start(options, &catalog_);
     ASSERT_TRUE(server.ok()) << server.status();
@@ -109,6 +113,7 @@ class ConnectionGuardTest : public testing::TestWithParam<Way> {
   const TempDir dir_;
   const LiveCatalog catalog_;
   std::vector<std::pair<CloseReason, std::string>> reports_;
+  std::vector<std::pair<AcceptResult, std::string>> refusals_;  // Of the accept loop's thread.
   std::unique_ptr<Server> server_;
 
  private:
@@ -153,6 +158,10 @@ TEST_P(ConnectionGuardTest, ConnectionsInAllAreLimited) {
   EXPECT_TRUE(IsServed(second));
   EXPECT_TRUE(IsClosed(Dial(3)));
   EXPECT_EQ(Offered(AcceptResult::kLimit), 1);
+  server_.reset();  // Ends the thread that reports.
+  const std::string peer =
+      GetParam().is_unix ? "uid:" + std::to_string(getuid()) : std::string("127.0.0.3");
+  EXPECT_THAT(refusals_, testing::ElementsAre(testing::Pair(AcceptResult::kLimit, peer)));
 }
 
 TEST_P(ConnectionGuardTest, WhoSaysNothingIsClosed) {

@@ -114,7 +114,8 @@ TEST_F(TlsHooks, ASessionIsFoundByTheBytesThatItsSocketBroughtIn) {
       std::make_shared<WatchedConnection>(guard_, std::move(facts), Clock::now());
   WatchSocket(near.get(), connection);
   std::string peer;
-  guard_->report = [&](CloseReason /*reason*/, const std::string& of) { peer = of; };
+  guard_->report = [&](CloseReason /*reason*/, const std::string& of,
+                       const std::string& /*error*/) { peer = of; };
   // The client's records go through the socket and then into the server's session.
   SSL_set_bio(client_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
   SSL_set_bio(server_.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
