@@ -5,9 +5,11 @@
 // goes away ends the command as it ends other tools, by SIGPIPE, and Ctrl-C by SIGINT: no file is
 // half written under its final name then, because files are renamed to it when they are complete.
 #include <fcntl.h>
+#include <grpc/support/log.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <type_traits>
 #include <variant>
 
@@ -63,6 +65,11 @@ void FillClosedStreams() {
   }
 }
 
+// gRPC's own lines say in its words what our errors say in ours; GRPC_VERBOSITY brings them back.
+void SilenceGrpc() {
+  if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
+}
+
 // Whoever probes knows other exit codes, see ProbeExit.
 bool IsProbe(int argc, const char* const* argv) {
   for (int i = 1; i < argc; ++i) {
@@ -79,6 +86,7 @@ bool IsProbe(int argc, const char* const* argv) {
 ExitCode Main(int argc, const char* const* argv) {
   KeepOpenSslAtExit();
   FillClosedStreams();
+  SilenceGrpc();
   std::signal(SIGPIPE, SIG_DFL);  // Some parents leave it ignored.
   const auto line = ParseCommandLine(argc, argv);
   if (!line.ok()) {

@@ -66,15 +66,24 @@ Table DtypesTable(const ModelInfo& model) {
   return table;
 }
 
+// Digests are known of files in a hub's cache only: elsewhere there is no column of them.
 Table FilesTable(const ModelInfo& model) {
-  Table table({{"FILE"}, {"TENSORS", Align::kRight}, {"SIZE", Align::kRight}, {"SHA256"}});
-  for (const FileInfo& file : model.files) {
-    table.AddRow({Escape(file.name), absl::StrCat(file.num_tensors), HumanSize(file.size_bytes),
-                  Escape(file.sha256)});
-  }
-  for (const SideFile& file : model.side_files) {
-    table.AddRow({Escape(file.name), "-", HumanSize(file.size_bytes), Escape(file.sha256)});
-  }
+  const auto has_digest = [](const auto& file) { return !file.sha256.empty(); };
+  const bool shows_digests =
+      std::any_of(model.files.begin(), model.files.end(), has_digest) ||
+      std::any_of(model.side_files.begin(), model.side_files.end(), has_digest);
+  std::vector<Table::Column> columns = {
+      {"FILE"}, {"TENSORS", Align::kRight}, {"SIZE", Align::kRight}};
+  if (shows_digests) columns.push_back({"SHA256"});
+  Table table(std::move(columns));
+  const auto add = [&](const auto& file, std::string num_tensors) {
+    std::vector<std::string> row = {Escape(file.name), std::move(num_tensors),
+                                    HumanSize(file.size_bytes)};
+    if (shows_digests) row.push_back(Escape(file.sha256));
+    table.AddRow(std::move(row));
+  };
+  for (const FileInfo& file : model.files) add(file, absl::StrCat(file.num_tensors));
+  for (const SideFile& file : model.side_files) add(file, "-");
   return table;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -65,6 +66,15 @@ std::optional<SplitArgument> SplitTensorArgument(absl::string_view text) {
   const size_t bracket = text.rfind('[');
   if (bracket == absl::string_view::npos) return std::nullopt;
   return SplitArgument{text.substr(0, bracket), text.substr(bracket)};
+}
+
+std::string LiteralPattern(absl::string_view name) {
+  std::string pattern;
+  for (const char c : name) {
+    if (absl::StrContains("*?{},\\", c)) pattern.push_back('\\');
+    pattern.push_back(c);
+  }
+  return pattern;
 }
 
 absl::StatusOr<ShardArgument> ParseShardArgument(absl::string_view text) {

@@ -23,6 +23,9 @@ struct SplitArgument {
 // name. nullopt when there is no '['.
 std::optional<SplitArgument> SplitTensorArgument(absl::string_view text);
 
+// The glob that matches `name` alone.
+std::string LiteralPattern(absl::string_view name);
+
 // One --shard: a rank's part of one dimension.
 struct ShardArgument {
   int64_t dimension = 0;  // Of the tensor; negative counts from the last.

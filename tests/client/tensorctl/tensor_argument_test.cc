@@ -7,6 +7,8 @@
 #include <variant>
 #include <vector>
 
+#include "src/glob.h"
+
 namespace tensord::ctl {
 namespace {
 
@@ -26,6 +28,15 @@ TEST(SplitTensorArgument, KeepsWhatFollowsForTheSliceParserToRefuse) {
 TEST(SplitTensorArgument, LeavesAPlainNameWhole) {
   EXPECT_FALSE(SplitTensorArgument("wte.weight").has_value());
   EXPECT_FALSE(SplitTensorArgument("").has_value());
+}
+
+TEST(LiteralPattern, MatchesTheNameAlone) {
+  for (const char* name : {"w[0]", "a.*", "b{0..7}", "{x,y}", "c\\d", "?", "e, f"}) {
+    const auto glob = Glob::Parse(LiteralPattern(name));
+    ASSERT_TRUE(glob.ok()) << glob.status();
+    EXPECT_TRUE(glob->Matches(name)) << name;
+    EXPECT_FALSE(glob->Matches("a.b") || glob->Matches("b3") || glob->Matches("x")) << name;
+  }
 }
 
 TEST(ParseShardArgument, ReadsDimensionRankAndCount) {
