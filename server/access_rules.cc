@@ -86,8 +86,14 @@ absl::Status AccessRules::AddLine(absl::string_view line) {
   }
   if (!IsBearerToken(line)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "wanted is a token of 1 to ", kMaxTokenBytes,
-        " letters, digits and -._~+/=, or sha256:, uri:, dns:, cn:, subject: or uid: and a value"));
+        "wanted is a token of ", kMinTokenBytes, " to ", kMaxTokenBytes,
+        " letters, digits and -._~+/= (or sha256:, uri:, dns:, cn:, subject: or uid: and a value), "
+        "then any models=PATTERN"));
+  }
+  if (line.size() < kMinTokenBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("wanted is a token of at least ", kMinTokenBytes,
+                                                   " characters, got ", line.size(),
+                                                   "; `openssl rand -hex 32` makes one"));
   }
   return AddToken(Sha256(line), std::move(models));
 }

@@ -15,6 +15,10 @@ namespace tensord {
 
 inline constexpr size_t kMaxAccessRules = 4096;
 
+// Whoever can connect may guess at tokens: 16 random letters are beyond that, and examples of
+// manuals are shorter.
+inline constexpr size_t kMinTokenBytes = 16;
+
 // What is known of a caller without a token: a property of a verified client certificate, e.g.
 // "dns" and "worker.example", or "uid" and the user at the other end of a Unix socket.
 struct CallerName {
@@ -37,11 +41,11 @@ class AccessRules {
   };
 
   // A line each: CREDENTIAL, then any number of `models=PATTERN`, without which it is good for all
-  // models. CREDENTIAL is a bearer token; `sha256:` and the token's digest in hex; `uri:`, `dns:`,
-  // `cn:` or `subject:` and a glob for what a client's certificate says; or `uid:` and the number
-  // of a user who connects to a Unix socket. Empty lines and lines that begin with # say nothing.
-  // INVALID_ARGUMENT naming line and fault, never a credential: a line of any other form, a
-  // credential given twice, no line at all, or more than kMaxAccessRules.
+  // models. CREDENTIAL is a bearer token of kMinTokenBytes and more; `sha256:` and the token's
+  // digest in hex; `uri:`, `dns:`, `cn:` or `subject:` and a glob for what a client's certificate
+  // says; or `uid:` and the number of a user who connects to a Unix socket. Empty lines and lines
+  // that begin with # say nothing. INVALID_ARGUMENT naming line and fault, never a credential: a
+  // line of any other form, a credential given twice, no line at all, or more than kMaxAccessRules.
   static absl::StatusOr<std::shared_ptr<const AccessRules>> Parse(absl::string_view text);
 
   // Null for a token that is not in the file. Takes as long for a near miss as for a far one.

@@ -16,8 +16,10 @@ void LogCredentials(const CredentialReport& report) {
   }
   if (!report.is_first) LogInfo("credentials are replaced", {{"kind", kind}});
   if (report.others_can_read) {
-    LogWarning("other users can read a file with secrets: its mode should be 0400 or 0600",
-               {{"flag", std::string(is_tls ? "--tls-key" : "--auth-token-file")}});
+    LogWarning(
+        "other users can read a file with secrets: its mode should be 0400 or 0600, or 0440 "
+        "where tensord reads it by its group",
+        {{"flag", std::string(is_tls ? "--tls-key" : "--auth-token-file")}});
   }
 }
 

@@ -34,7 +34,7 @@ struct CredentialReport {
   Kind kind = Kind::kCertificate;
   bool is_first = false;  // The server starts with it.
   absl::Status status;    // Not OK: what was read before stays in force.
-  // Others than the owner can read the key or the tokens, by the file's mode.
+  // As CredentialFile has it, of the key or the tokens.
   bool others_can_read = false;
 };
 

@@ -28,7 +28,8 @@ absl::StatusOr<CredentialFile> ReadCredentialFile(const std::string& path) {
   }
   if (!S_ISREG(status.st_mode)) return Bad(path, "is no regular file");
   CredentialFile file;
-  file.others_can_read = (status.st_mode & (S_IRGRP | S_IROTH)) != 0;
+  const bool is_ours = status.st_uid == geteuid();
+  file.others_can_read = (status.st_mode & (is_ours ? S_IRGRP | S_IROTH : S_IROTH)) != 0;
   char buffer[4096];
   for (;;) {
     const ssize_t got = read(fd.get(), buffer, sizeof(buffer));

@@ -12,7 +12,9 @@ inline constexpr size_t kMaxCredentialFileBytes = 1 << 20;
 
 struct CredentialFile {
   std::string bytes;
-  bool others_can_read = false;  // Users other than the owner, by the file's mode.
+  // By the file's mode: all users, or a group although the file is ours. Where it is another's, as
+  // a secret that a kubelet mounts, the group's right may be what we read it by.
+  bool others_can_read = false;
 };
 
 // INVALID_ARGUMENT naming the path for a file that cannot be read, is no regular file, or is larger

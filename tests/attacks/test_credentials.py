@@ -80,7 +80,7 @@ def test_a_trap_in_the_place_of_good_files_replaces_nothing(server, store, tmp_p
 
 
 def test_files_written_on_windows_hold_the_same_tokens(server, store, ctl, tmp_path):
-    tokens = token_file(tmp_path / "tokens", f"# who\r\n{TOKEN}\r\n\r\nanother-token models=no-such\r\n")
+    tokens = token_file(tmp_path / "tokens", f"# who\r\n{TOKEN}\r\n\r\nanother-token-1234 models=no-such\r\n")
     running = server(store, "--listen", f"unix:{tmp_path}/s.sock", "--auth-token-file", tokens)
     with grpc.insecure_channel(running.address) as channel:
         assert list_models(channel, bearer(TOKEN)) is grpc.StatusCode.OK

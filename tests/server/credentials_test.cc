@@ -122,22 +122,22 @@ TEST_F(CredentialsTest, ABadPairReplacesNothingAndIsReportedOnce) {
 }
 
 TEST_F(CredentialsTest, TokensAreReplacedAndABadFileReplacesNothing) {
-  PutTokens("token-1\n");
+  PutTokens("token-of-letters-1\n");
   const auto credentials = Load();
-  PutTokens("token-2\n");
+  PutTokens("token-of-letters-2\n");
   credentials->ReloadNow();
   EXPECT_EQ(reports_.Next().kind, Kind::kTokens);
-  PutTokens("token-3 bad\n");
+  PutTokens("token-of-letters-3 bad\n");
   credentials->ReloadNow();
   const CredentialReport report = reports_.Next();
   EXPECT_THAT(std::string(report.status.message()), HasSubstr("line 1"));
-  EXPECT_THAT(std::string(report.status.message()), testing::Not(HasSubstr("token-3")));
+  EXPECT_THAT(std::string(report.status.message()), testing::Not(HasSubstr("token-of-letters-3")));
   EXPECT_EQ(credentials->num_reloads(), 1u);
 }
 
 TEST_F(CredentialsTest, SecretsThatOthersCanReadAreReportedAtTheStart) {
   Put(MakeTestCertificate("server"));
-  PutTokens("token-1\n");
+  PutTokens("token-of-letters-1\n");
   EXPECT_EQ(chmod(options_.tls.key.c_str(), 0644), 0);
   EXPECT_EQ(chmod(options_.token_file.c_str(), 0640), 0);
   Load();
@@ -146,6 +146,15 @@ TEST_F(CredentialsTest, SecretsThatOthersCanReadAreReportedAtTheStart) {
     EXPECT_EQ(report.kind, kind);
     EXPECT_TRUE(report.is_first && report.others_can_read);
   }
+}
+
+TEST_F(CredentialsTest, AGroupMayReadWhatIsAnotherUsers) {
+  PutTokens("token-of-letters-1\n");
+  EXPECT_EQ(chmod(options_.token_file.c_str(), 0440), 0);
+  // As a kubelet mounts secrets. Only root can give files away.
+  if (chown(options_.token_file.c_str(), geteuid() + 1, getegid()) != 0) return;
+  Load();
+  EXPECT_EQ(reports_.size(), 0u);
 }
 
 }  // namespace
