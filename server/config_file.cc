@@ -49,11 +49,32 @@ absl::string_view Unquoted(absl::string_view value) {
   return quoted ? value.substr(1, value.size() - 2) : value;
 }
 
-}  // namespace
-
+// All below a blank but tabs.
 bool HasControlCharacter(absl::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](char c) { return absl::ascii_iscntrl(c) && c != '\t'; });
+}
+
+// `text`: what stands behind the `=`.
+absl::string_view WithoutComment(absl::string_view text) {
+  const bool is_quoted = absl::StartsWith(absl::StripLeadingAsciiWhitespace(text), "\"");
+  for (size_t at = text.find('#'); at != text.npos; at = text.find('#', at + 1)) {
+    if (at == 0 || !absl::ascii_isspace(static_cast<unsigned char>(text[at - 1]))) continue;
+    const absl::string_view before = absl::StripAsciiWhitespace(text.substr(0, at));
+    if (!is_quoted || (before.size() > 1 && absl::EndsWith(before, "\""))) return before;
+  }
+  return absl::StripAsciiWhitespace(text);
+}
+
+}  // namespace
+
+std::optional<std::string> ConfigText(absl::string_view value) {
+  if (HasControlCharacter(value)) return std::nullopt;
+  const std::string quoted = absl::StrCat("\"", value, "\"");
+  for (const absl::string_view text : {value, absl::string_view(quoted)}) {
+    if (Unquoted(WithoutComment(absl::StrCat(" ", text))) == value) return std::string(text);
+  }
+  return std::nullopt;
 }
 
 absl::StatusOr<std::vector<ConfigEntry>> ParseConfig(absl::string_view text) {
@@ -73,7 +94,7 @@ absl::StatusOr<std::vector<ConfigEntry>> ParseConfig(absl::string_view text) {
       return absl::InvalidArgumentError(
           absl::StrCat("line ", line_number, ": wanted key = value, got ", Quote(line)));
     }
-    const absl::string_view value = Unquoted(absl::StripAsciiWhitespace(line.substr(equals + 1)));
+    const absl::string_view value = Unquoted(WithoutComment(line.substr(equals + 1)));
     entries.push_back({std::string(key), std::string(value), line_number});
   }
   return entries;

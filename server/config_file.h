@@ -1,6 +1,7 @@
 // The file behind --config.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,12 +20,12 @@ struct ConfigEntry {
   int line = 0;  // From 1.
 };
 
-// Whether a value could not stand in a line: all below a blank but tabs.
-bool HasControlCharacter(absl::string_view text);
+// How ParseConfig would read `value` again from a line; absent where no line can hold it.
+std::optional<std::string> ConfigText(absl::string_view value);
 
 // Reads lines `key = value`; white space around both is dropped, and one pair of double quotes
-// around the value. Empty lines and lines that begin with # are passed over. INVALID_ARGUMENT names
-// the line of anything else.
+// around the value. A # that begins a line, or stands behind a blank and outside of the quotes,
+// begins a comment. INVALID_ARGUMENT names the line of anything else.
 absl::StatusOr<std::vector<ConfigEntry>> ParseConfig(absl::string_view text);
 
 // The entries of a file. Errors: as ParseConfig; NOT_FOUND and FAILED_PRECONDITION where it cannot

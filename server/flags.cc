@@ -1,14 +1,16 @@
 #include "server/flags.h"
 
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "server/config_file.h"
@@ -16,6 +18,7 @@
 #include "server/flag_declarations.h"
 #include "server/flag_sources.h"
 #include "src/escape.h"
+#include "src/file_system.h"
 
 namespace tensord {
 namespace {
@@ -58,12 +61,18 @@ std::string CheckStores(const std::vector<StoreOptions>& stores) {
   if (stores.empty()) return "--store is required: a directory with models";
   for (const StoreOptions& store : stores) {
     if (store.path.empty()) return "--store: the directory is empty";
-    if (++names[store.name] > 1) {
-      return store.name.empty() ? "--store: several stores need names: --store NAME=DIR"
-                                : "--store: two stores are called " + store.name;
+    if (store.name.empty() && stores.size() > 1) {
+      return absl::StrCat("--store: several stores need names: --store NAME=DIR, got ",
+                          Quote(store.path));
     }
+    if (++names[store.name] > 1) return "--store: two stores are called " + store.name;
   }
   return "";
+}
+
+uint64_t HardDescriptorLimit() {
+  rlimit limit = {};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 0;  // main goes up to it.
 }
 
 LogFormat FormatOf(const RawFlags& raw, bool is_terminal) {
@@ -128,6 +137,16 @@ Flags Convert(const RawFlags& raw, bool is_terminal) {
   return flags;
 }
 
+// What is in force of a flag without a constant default that was not given; "" where that is
+// nothing.
+std::string ComputedDefault(absl::string_view flag, const Flags& flags) {
+  if (flag == "io-threads") return absl::StrCat(flags.server.io_threads);
+  if (flag == "max-open-files") return absl::StrCat(DefaultMaxOpenFiles(HardDescriptorLimit()));
+  if (flag == "log-format") return flags.log_format == LogFormat::kJson ? "json" : "text";
+  if (flag != "rescan-interval") return "";
+  return absl::StrCat(RescanIntervalOf(flags) / std::chrono::seconds(1), "s");
+}
+
 // Where the flag that `message` is about came from, unless from the command line.
 std::string OriginOf(absl::string_view message, const FlagSources& sources) {
   absl::ConsumePrefix(&message, "Could not convert: ");
@@ -141,37 +160,48 @@ ExitNow Refuse(absl::string_view message) {
   return {kExitUsage};
 }
 
-// A value as it stands in a file.
-std::string InFile(const std::string& value) {
-  const bool is_bare = value == absl::StripAsciiWhitespace(value) && !absl::StartsWith(value, "\"");
-  return is_bare ? value : absl::StrCat("\"", value, "\"");
+// A flag that was not given; as a comment where its default depends on the machine.
+void PrintDefault(const std::string& name, const std::string& constant, const Flags& flags) {
+  const std::string value = constant.empty() ? ComputedDefault(name, flags) : constant;
+  std::cout << (constant.empty() ? "# " : "") << name << " =" << (value.empty() ? "" : " ") << value
+            << "\n";
 }
 
 // Every flag with its value, in the form that --config reads.
-ExitNow PrintConfig(const CLI::App& app, const FlagSources& sources) {
+ExitNow PrintConfig(const CLI::App& app, const FlagSources& sources, const Flags& flags) {
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_lnames().empty() ? "" : option->get_lnames().front();
     if (!HasPlaceInFile(name)) continue;
-    const auto origin = sources.origins.find(name);
     if (option->count() == 0) {
-      const std::string value = option->get_default_str();
-      std::cout << (value.empty() ? "# " : "") << name << " =" << (value.empty() ? "" : " ")
-                << value << "\n";
+      PrintDefault(name, option->get_default_str(), flags);
       continue;
     }
-    if (origin != sources.origins.end()) std::cout << "# from " << origin->second << "\n";
+    const auto origin = sources.origins.find(name);
+    std::cout << "# from "
+              << (origin == sources.origins.end() ? "the command line" : origin->second) << "\n";
     const bool is_switch = option->get_expected_max() == 0;
     for (const std::string& value : GivenValues(sources, name, is_switch)) {
-      if (HasControlCharacter(value)) {
+      const std::optional<std::string> text = ConfigText(value);
+      if (!text) {
         return Refuse(absl::StrCat("--", name, ": no file can hold the value ", Quote(value)));
       }
-      std::cout << name << " = " << InFile(value) << "\n";
+      std::cout << name << " = " << *text << "\n";
     }
   }
   return {0};
 }
 
 }  // namespace
+
+std::chrono::milliseconds RescanIntervalOf(const Flags& flags) {
+  constexpr std::chrono::seconds kLocal(10);
+  constexpr std::chrono::seconds kNetwork(60);  // Each file is a question to another machine.
+  if (flags.rescan_interval) return *flags.rescan_interval;
+  const bool is_network =
+      std::any_of(flags.stores.begin(), flags.stores.end(),
+                  [](const StoreOptions& store) { return IsNetworkFileSystem(store.path); });
+  return is_network ? kNetwork : kLocal;
+}
 
 std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool is_terminal) {
   CLI::App app(kDescription, "tensord");
@@ -194,7 +224,7 @@ std::variant<Flags, ExitNow> ParseFlags(int argc, const char* const* argv, bool 
   Flags flags = Convert(raw, is_terminal);
   const std::string problem = CheckStores(flags.stores);
   if (!problem.empty()) return Refuse(problem);
-  if (raw.print_config) return PrintConfig(app, *sources);
+  if (raw.print_config) return PrintConfig(app, *sources, flags);
   return flags;
 }
 

@@ -26,7 +26,7 @@ enum class AccessLogMode { kOn, kSlow, kOff };
 struct Flags {
   std::vector<StoreOptions> stores;
   CatalogOptions catalog;
-  // Absent: the default, which depends on the file systems that the stores lie on.
+  // Absent: as RescanIntervalOf has it.
   std::optional<std::chrono::milliseconds> rescan_interval;
   ReadinessOptions readiness;
   ServerOptions server;
@@ -40,6 +40,9 @@ struct Flags {
   AccessLogMode access_log = AccessLogMode::kSlow;
   bool check_config = false;
 };
+
+// How often to scan though nothing is heard. Looks at the stores where nobody has said.
+std::chrono::milliseconds RescanIntervalOf(const Flags& flags);
 
 // The program is to end now with this exit code; help, version, configuration or error have been
 // printed.

@@ -60,6 +60,7 @@ absl::StatusOr<HostPort> SplitAddress(absl::string_view address) {
   for (const absl::string_view scheme : {"dns:///", "dns:", "ipv4:", "ipv6:"}) {
     if (absl::ConsumePrefix(&rest, scheme)) break;
   }
+  if (absl::StrContains(rest, "://")) return BadAddress(address, "begins with a scheme");
   const size_t colon = rest.rfind(':');
   if (colon == absl::string_view::npos) return BadAddress(address, "has no port");
   absl::string_view host = rest.substr(0, colon);
@@ -147,10 +148,11 @@ sockaddr_un UnixName(const std::string& path) {
 }
 
 absl::Status NoSocket(const std::string& path) {
-  return absl::AlreadyExistsError(absl::StrCat(Quote(path), " exists and is no socket"));
+  return absl::FailedPreconditionError(absl::StrCat(Quote(path), " exists and is no socket"));
 }
 
-// Removes a socket that nobody listens at. ALREADY_EXISTS when somebody does, or it is no socket.
+// Removes a socket that nobody listens at. ALREADY_EXISTS when somebody does; FAILED_PRECONDITION
+// when it is no socket.
 absl::Status RemoveStale(const std::string& path) {
   struct stat found;
   if (lstat(path.c_str(), &found) != 0) return absl::OkStatus();

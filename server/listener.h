@@ -22,8 +22,8 @@ class Listener {
   // addresses, each with a listener of its own; port 0 is one free port for all of them. A Unix
   // socket gets `unix_mode`; a stale one in its place, which nobody listens at, is replaced.
   // Errors: INVALID_ARGUMENT for an address that cannot be read or resolved, or a Unix path longer
-  // than 107 bytes; ALREADY_EXISTS when it is in use, or when something other than a socket is
-  // there; FAILED_PRECONDITION for anything else that the system refuses.
+  // than 107 bytes; ALREADY_EXISTS when it is in use; FAILED_PRECONDITION when something other than
+  // a socket is there, and for anything else that the system refuses.
   static absl::StatusOr<std::vector<Listener>> Open(absl::string_view address, mode_t unix_mode);
 
   // Whether Open could read `address`: asks neither the system nor a name service. INVALID_ARGUMENT

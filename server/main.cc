@@ -48,7 +48,6 @@
 #include "server/store_metrics.h"
 #include "server/version.h"
 #include "src/catalog.h"
-#include "src/file_system.h"
 #include "src/live_catalog.h"
 #include "src/openssl_exit.h"
 #include "src/reloader.h"
@@ -125,16 +124,6 @@ void WarnOfFewDescriptors(const Flags& flags, uint64_t num_descriptors) {
   LogWarning(
       "few file descriptors for so many connections: raise ulimit -n",
       {{"limit", num_descriptors}, {"wanted", wanted}, {"max_connections", max_connections}});
-}
-
-std::chrono::milliseconds RescanInterval(const Flags& flags) {
-  constexpr std::chrono::seconds kLocal(10);
-  constexpr std::chrono::seconds kNetwork(60);  // Each file is a question to another machine.
-  if (flags.rescan_interval) return *flags.rescan_interval;
-  const bool is_network =
-      std::any_of(flags.stores.begin(), flags.stores.end(),
-                  [](const StoreOptions& store) { return IsNetworkFileSystem(store.path); });
-  return is_network ? kNetwork : kLocal;
 }
 
 // What must stay within reach once the process is confined.
@@ -267,7 +256,7 @@ absl::Status StartReloading(const Flags& flags, Daemon& daemon) {
   CatalogOptions catalog = flags.catalog;
   catalog.num_threads = std::max(1u, std::thread::hardware_concurrency());
   ReloaderOptions options;
-  options.rescan_interval = RescanInterval(flags);
+  options.rescan_interval = RescanIntervalOf(flags);
   TENSORD_ASSIGN_OR_RETURN(
       daemon.reloader,
       Reloader::Start(flags.stores, catalog, options, &daemon.catalog,

@@ -32,11 +32,9 @@ constexpr size_t kMaxSmallModelsAhead = 10'000;
 constexpr int kMaxReloads = 3;
 
 size_t MaxOpenFiles(size_t wanted) {
-  constexpr size_t kFewest = 16;
   if (wanted != 0) return std::min(wanted, kMaxOpenFiles);
   rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kFewest;
-  return std::clamp<size_t>(limit.rlim_cur / 4, kFewest, kMaxOpenFiles / 2);
+  return DefaultMaxOpenFiles(getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0);
 }
 
 absl::Status CheckNames(const std::vector<StoreOptions>& stores) {
@@ -123,6 +121,11 @@ bool LiesInOneDirectory(const Model& model) {
 }
 
 }  // namespace
+
+size_t DefaultMaxOpenFiles(uint64_t num_descriptors) {
+  constexpr uint64_t kFewest = 16;
+  return std::clamp<uint64_t>(num_descriptors / 4, kFewest, kMaxOpenFiles / 2);
+}
 
 // What catalogs of the same stores share.
 struct CatalogBase {

@@ -26,12 +26,15 @@ inline constexpr uint64_t kDefaultIndexMemoryBytes = 64 << 20;
 // Each is a mapping too, of which Linux allows a process 65,530.
 inline constexpr size_t kMaxOpenFiles = 32'768;
 
+// How many files are kept open where nobody says: a quarter of the descriptors that the process may
+// have, because sockets need the rest.
+size_t DefaultMaxOpenFiles(uint64_t num_descriptors);
+
 struct CatalogOptions {
   size_t num_threads = 1;  // That read the headers of one model.
   // Parsed headers that are kept; DeepSeek-V3's 91,991 tensors take 14 MiB.
   uint64_t index_memory_bytes = kDefaultIndexMemoryBytes;
-  // Files kept open between requests, up to kMaxOpenFiles; 0: a quarter of the descriptors that the
-  // process may have, because sockets need the rest.
+  // Files kept open between requests, up to kMaxOpenFiles; 0: DefaultMaxOpenFiles.
   size_t max_open_files = 0;
   ReadMode read_mode = ReadMode::kAuto;
 };

@@ -21,6 +21,28 @@ TEST(ConfigFile, LinesAreKeysAndValues) {
   EXPECT_EQ((*entries)[3].value, "");
 }
 
+TEST(ConfigFile, CommentsMayStandBehindValues) {
+  const auto entries = ParseConfig(
+      "max-streams = 5 # enough\nstore = /models#1\nlisten = \"unix:/a # b\" # \"quoted\"\n"
+      "preload =# no comment\nlog-level = # none\n");
+  ASSERT_TRUE(entries.ok()) << entries.status();
+  std::vector<std::string> values;
+  for (const ConfigEntry& entry : *entries) values.push_back(entry.value);
+  EXPECT_THAT(values, testing::ElementsAre("5", "/models#1", "unix:/a # b", "# no comment", ""));
+}
+
+TEST(ConfigFile, WhatIsWrittenReadsBackTheSame) {
+  for (const char* value : {"", "5", " a ", "\"", "\"a\"", "\"a\" ", "a # b", "#", "# a", "a#b"}) {
+    const auto text = ConfigText(value);
+    ASSERT_TRUE(text) << value;
+    const auto entries = ParseConfig("key = " + *text);
+    ASSERT_TRUE(entries.ok()) << entries.status();
+    EXPECT_EQ((*entries)[0].value, value);
+  }
+  EXPECT_FALSE(ConfigText("a\nb"));
+  EXPECT_FALSE(ConfigText("a\" # b"));
+}
+
 TEST(ConfigFile, OtherLinesAreNamed) {
   EXPECT_THAT(ParseConfig("store = /m\n[server]\n").status().message(),
               HasSubstr("line 2: wanted key = value, got \"[server]\""));

@@ -50,14 +50,15 @@ TEST(Flags, DefaultsAreLoopbackAndOneMebibyte) {
 }
 
 TEST(Flags, StoresMayHaveNames) {
-  const Flags flags = Good({"--store", "a=/x", "--store=b.1=/y=z", "--store", "/p,q=r"});
-  ASSERT_EQ(flags.stores.size(), 3);
+  const Flags flags = Good({"--store", "a=/x", "--store=b.1=/y=z"});
+  ASSERT_EQ(flags.stores.size(), 2);
   EXPECT_EQ(flags.stores[0].name, "a");
   EXPECT_EQ(flags.stores[0].path, "/x");
   EXPECT_EQ(flags.stores[1].name, "b.1");
   EXPECT_EQ(flags.stores[1].path, "/y=z");
-  EXPECT_EQ(flags.stores[2].name, "");
-  EXPECT_EQ(flags.stores[2].path, "/p,q=r");
+  const StoreOptions unnamed = Good({"--store", "/p,q=r"}).stores[0];
+  EXPECT_EQ(unnamed.name, "");
+  EXPECT_EQ(unnamed.path, "/p,q=r");
 }
 
 TEST(Flags, ReadModeIsAutoUnlessGiven) {
@@ -235,7 +236,10 @@ TEST_F(ConfigFlags, WhatIsPrintedReadsBackTheSame) {
   EXPECT_THAT(printed, HasSubstr("store = a=/x y\nstore = b=/z\n"));
   EXPECT_THAT(printed, HasSubstr("drain-delay = 3s\n"));
   EXPECT_THAT(printed, HasSubstr("chunk-bytes = 1MiB\n"));
-  EXPECT_THAT(printed, HasSubstr("insecure-allow-remote = true\n"));
+  EXPECT_THAT(printed, HasSubstr("# from the command line\ninsecure-allow-remote = true\n"));
+  EXPECT_THAT(printed, HasSubstr("# io-threads = " + std::to_string(IoPool::DefaultThreads())));
+  EXPECT_THAT(printed, HasSubstr("# rescan-interval = 10s\n"));
+  EXPECT_THAT(printed, HasSubstr("# log-format = text\n"));
   Write(printed);
   const Flags flags = Good({"--config", path_.c_str()});
   EXPECT_EQ(flags.stores[0].path, "/x y");
@@ -295,12 +299,14 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"NoStore", {}, "--store is required"},
         Row{"EmptyStore", {"--store", "a="}, "directory is empty"},
         Row{"TwoWithoutNames", {"--store", "/a", "--store", "/b"}, "several stores need names"},
+        Row{"OneWithoutName", {"--store", "a=/a", "--store", "/b"}, "several stores need names"},
         Row{"SameName", {"--store", "a=/a", "--store", "a=/b"}, "two stores are called a"},
         Row{"Unknown", {"--store", "/a", "--nonsense"}, "--nonsense"},
         Row{"SmallChunk", {"--store", "/a", "--chunk-bytes", "1KiB"}, "--chunk-bytes"},
         Row{"LargeChunk", {"--store", "/a", "--chunk-bytes", "4MiB"}, "--chunk-bytes"},
         Row{"BadMode", {"--store", "/a", "--unix-socket-mode", "888"}, "octal mode"},
         Row{"BadAddress", {"--store", "/a", "--listen", "nonsense"}, "has no port"},
+        Row{"Url", {"--store", "/a", "--listen", "http://a:1"}, "begins with a scheme"},
         Row{"NoSocketPath", {"--store", "/a", "--listen", "unix:"}, "1 to 107 bytes"},
         Row{"BadHttpAddress", {"--store", "/a", "--http-listen", "localhost:x"}, "port between"},
         Row{"BadReflection", {"--store", "/a", "--reflection", "maybe"}, "--reflection"},

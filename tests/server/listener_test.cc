@@ -68,7 +68,7 @@ TEST(Listener, CheckFindsWhatOpenWouldRefuse) {
   std::ofstream(file) << "text";
   EXPECT_TRUE(absl::IsInvalidArgument(Listener::Check("no.such.host.invalid:0")));
   EXPECT_TRUE(absl::IsFailedPrecondition(Listener::Check("unix:/nowhere/a.sock")));
-  EXPECT_TRUE(absl::IsAlreadyExists(Listener::Check("unix:" + file)));
+  EXPECT_TRUE(absl::IsFailedPrecondition(Listener::Check("unix:" + file)));
   EXPECT_TRUE(Listener::Check("unix:" + directory.path() + "/a.sock").ok());
   EXPECT_TRUE(Listener::Check("127.0.0.1:0").ok());
 }
@@ -175,8 +175,9 @@ TEST(Listener, FileThatIsNoSocketStays) {
   const TempDir dir;
   const std::string path = dir.Write("precious", "data");
   const auto listener = OpenOne("unix:" + path);
-  EXPECT_TRUE(absl::IsAlreadyExists(listener.status())) << listener.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(listener.status())) << listener.status();
   EXPECT_THAT(std::string(listener.status().message()), HasSubstr("is no socket"));
+  EXPECT_EQ(Listener::Check("unix:" + path), listener.status());
   EXPECT_TRUE(std::filesystem::exists(path));
 }
 
