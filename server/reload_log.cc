@@ -62,6 +62,7 @@ void ReloadLog::LogTotals(const ReloadReport& report) const {
     size_bytes += model->size_bytes();
   }
   const uint64_t num_models = report.current->num_models();
+  if (num_models == 0) LogWarning("there are no models: no *.safetensors file in any store", {});
   if (report.previous == nullptr) {
     return LogInfo("scanned", {{"models", num_models},
                                {"models_read", uint64_t{loaded.size()}},
@@ -81,11 +82,13 @@ void ReloadLog::LogTotals(const ReloadReport& report) const {
 
 void ReloadLog::LogProblem(const std::string& model, const Problem& problem) {
   if (num_lines_++ >= kMaxProblemLines) return;
-  LogWarning("cannot serve", {{"model", model},
-                              {"file", problem.file},
-                              {"reason", std::string(ErrorReasonName(problem.reason))},
-                              {"variant", problem.variant},
-                              {"error", problem.message}});
+  std::vector<LogField> fields;
+  if (!model.empty()) fields.push_back({"model", model});  // Else it belongs to none.
+  fields.push_back({"file", problem.file});
+  fields.push_back({"reason", std::string(ErrorReasonName(problem.reason))});
+  if (!problem.variant.empty()) fields.push_back({"variant", problem.variant});
+  fields.push_back({"error", problem.message});
+  LogWarning("cannot serve", fields);
 }
 
 uint64_t ReloadLog::LogProblems(const Catalog& catalog) {

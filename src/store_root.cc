@@ -45,11 +45,13 @@ absl::Status OpenError(int error) {
       return MakeError(ErrorReason::kFileInvalid, "was replaced by a symlink since the scan");
     case EXDEV:
       return MakeError(ErrorReason::kFileInvalid, "leads out of the store");
-    // The file may be sound: what the system lacks now it has again later.
+    // The file may be sound: what the system lacks now, or refuses, it may have or grant later.
+    case EACCES:
     case EIO:
     case EMFILE:
     case ENFILE:
     case ENOMEM:
+    case EPERM:
     case ESTALE:
       return MakeError(ErrorReason::kReadError,
                        absl::StrCat("cannot be opened: ", ErrnoText(error)));

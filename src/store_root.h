@@ -28,7 +28,8 @@ class StoreRoot {
   absl::StatusOr<std::string> Resolve(const std::string& path) const;
 
   // Opens a regular file for reading, without following any symlink and without waiting for a FIFO.
-  // FILE_NOT_FOUND; FILE_INVALID for anything that is no regular file or may not be read.
+  // FILE_NOT_FOUND; FILE_INVALID for anything that is no regular file; READ_ERROR for what may not
+  // or cannot be opened.
   absl::StatusOr<OwnedFd> OpenFile(const std::string& real_path) const;
 
   // Opens a directory for listing; errors as OpenFile.

@@ -46,9 +46,10 @@ struct Child {
 // Scans that a change of symlinks may spoil before the last one is taken as it is.
 constexpr int kMaxScans = 3;
 
+// `lost+found` is root's in the root of each ext4 volume: nobody's model, and no problem.
 bool IsPassedOver(absl::string_view name) {
   return name[0] == '.' || name == "blobs" || name == "refs" || name == "trees" ||
-         absl::EndsWith(name, ".incomplete");
+         name == "lost+found" || absl::EndsWith(name, ".incomplete");
 }
 
 absl::string_view FaultOfType(unsigned char type) {
@@ -135,7 +136,8 @@ class Scanner {
   void AddFile(ScannedDirectory& found, ScannedFile file, FileDetails details);
   void AddDirectory(ScannedDirectory found);
   void ReadRepositories();
-  void Report(absl::string_view path, absl::string_view what);
+  void Report(absl::string_view path, absl::string_view what,
+              ErrorReason reason = ErrorReason::kFileInvalid);
   void Fail(absl::string_view path, int error);
 
   const StoreRoot& root_;
@@ -153,16 +155,17 @@ void Scanner::Announce(const std::string& real_path) {
   if (announced_.insert(real_path).second) visit_(real_path);
 }
 
-void Scanner::Report(absl::string_view path, absl::string_view what) {
+void Scanner::Report(absl::string_view path, absl::string_view what, ErrorReason reason) {
   Problem problem;
   problem.file = Escape(path);
-  problem.reason = ErrorReason::kFileInvalid;
+  problem.reason = reason;
   problem.message = absl::StrCat(Quote(path), " ", what);
   scan_.problems.push_back(std::move(problem));
 }
 
 void Scanner::Fail(absl::string_view path, int error) {
-  Report(path, absl::StrCat("cannot be listed: ", std::generic_category().message(error)));
+  Report(path, absl::StrCat("cannot be listed: ", std::generic_category().message(error)),
+         ErrorReason::kReadError);
   if (!IsTransient(error)) return;
   scan_.is_partial = true;
   if (previous_ == nullptr) return;
@@ -193,7 +196,10 @@ void Scanner::Visit(const DirectoryPaths& at) {
   if (!fd.ok() && IsTransient(error)) return Fail(at.path, error);
   // Gone since its parent was listed: no problem, but the next scan's news.
   if (absl::IsNotFound(fd.status())) return;
-  if (!fd.ok()) return Report(at.path, fd.status().message());
+  if (!fd.ok()) {
+    return Report(at.path, absl::StrCat(fd.status().message(), "; models in it are not served"),
+                  ReasonOf(fd.status()));
+  }
   const std::unique_ptr<DIR, DirCloser> directory(fdopendir(fd->get()));
   if (directory == nullptr) return Fail(at.path, errno);
   fd->Release();

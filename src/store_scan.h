@@ -82,8 +82,9 @@ using DirectoryVisitor = absl::FunctionRef<void(const std::string& real_path)>;
 
 // Lists the store. What is as in `previous`, which may be null, is taken from there; so is what a
 // directory held that cannot be listed now for reasons that say nothing of it (an I/O error).
-// Symlinks that stay inside are followed, loops are cut; hidden names, `blobs`, `refs`, `trees` and
-// `*.incomplete` are passed over. What cannot be named (not UTF-8) or listed is a problem.
+// Symlinks that stay inside are followed, loops are cut; hidden names, `blobs`, `refs`, `trees`,
+// `lost+found` and `*.incomplete` are passed over. What cannot be named (not UTF-8) or listed is a
+// problem.
 StoreScan ScanStore(const StoreRoot& root, const StoreScan* previous, DirectoryVisitor visit);
 
 // Whether both found the same: nothing that a catalog is made of has changed.
