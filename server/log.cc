@@ -117,6 +117,8 @@ void StartLog(LogFormat format, const std::string& level) {
   logger->set_pattern(is_json ? "%v" : "%Y-%m-%d %H:%M:%S.%e %L %v");
   logger->set_level(spdlog::level::from_str(level));
   spdlog::set_default_logger(std::move(logger));
+  // Below errors gRPC says nothing unless it is asked to.
+  if (level == "debug") gpr_set_log_verbosity(GPR_LOG_SEVERITY_DEBUG);
   gpr_set_log_function(&LogOfGrpc);
   google::protobuf::SetLogHandler(&LogOfProtobuf);
 }

@@ -236,20 +236,28 @@ absl::Status StartHttp(const Flags& flags, Daemon& daemon) {
   }
   TENSORD_RETURN_IF_ERROR(listeners.status());
   const std::string address = listeners->front().address();
+  const bool is_remote = listeners->front().is_remote();
   AddMetrics(daemon);
   TENSORD_ASSIGN_OR_RETURN(daemon.http,
                            HttpServer::Start(*std::move(listeners), [&](absl::string_view path) {
                              return daemon.pages.Answer(path);
                            }));
   LogInfo("serving probes and metrics", {{"http_address", address}});
+  if (is_remote) LogInfo("other machines can read probes and metrics", {{"http_address", address}});
   return absl::OkStatus();
 }
 
 void FollowCatalog(const ReloadReport& report, Daemon& daemon) {
   daemon.reload_log.Report(report);
-  if (report.current == nullptr) return;
-  if (daemon.readiness.Update(*report.current)) return daemon.state.SetReady();
-  daemon.state.SetMissing(daemon.hides_models ? "models" : daemon.readiness.missing());
+  if (report.current == nullptr || daemon.state.is_started()) return;
+  const std::string before = daemon.readiness.missing();
+  if (daemon.readiness.Update(*report.current)) {
+    daemon.state.SetReady();
+    return LogInfo("ready", {{"models", uint64_t{report.current->num_models()}}});
+  }
+  const std::string& missing = daemon.readiness.missing();
+  daemon.state.SetMissing(daemon.hides_models ? "models that are waited for are missing" : missing);
+  if (missing != before) LogWarning("not ready yet", {{"missing", missing}});
 }
 
 absl::Status StartReloading(const Flags& flags, Daemon& daemon) {
@@ -332,7 +340,8 @@ int Main(int argc, const char* const* argv) {
   OpenStandardDescriptors();
   TuneMalloc();
   KeepOpenSslAtExit();
-  signal(SIGPIPE, SIG_IGN);
+  // What log rotation and supervisors send to other daemons must not end this one.
+  for (const int unused : {SIGPIPE, SIGUSR1, SIGUSR2}) signal(unused, SIG_IGN);
   std::variant<Flags, ExitNow> parsed = ParseFlags(argc, argv, isatty(STDERR_FILENO) != 0);
   if (const auto* exit_now = std::get_if<ExitNow>(&parsed)) return exit_now->code;
   const Flags& flags = std::get<Flags>(parsed);

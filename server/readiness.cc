@@ -17,7 +17,7 @@ bool Readiness::Update(const Catalog& catalog) {
 
 std::string Readiness::Missing(const Catalog& catalog) const {
   if (catalog.num_models() < options_.min_models) {
-    return absl::StrCat(catalog.num_models(), " of ", options_.min_models, " models");
+    return absl::StrCat(catalog.num_models(), " of ", options_.min_models, " models are there");
   }
   for (const std::string& name : options_.preload) {
     const auto model = catalog.Find(name);

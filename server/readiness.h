@@ -25,7 +25,7 @@ class Readiness {
   // Parses what of the models is not parsed yet. Whether it is ready now, or was before.
   bool Update(const Catalog& catalog);
 
-  // What is still missing, for people; empty when ready.
+  // Why it is not ready yet, for people; empty when it is.
   const std::string& missing() const { return missing_; }
 
  private:
@@ -33,7 +33,7 @@ class Readiness {
 
   const ReadinessOptions options_;
   bool is_ready_ = false;
-  std::string missing_ = "the first scan";
+  std::string missing_ = "the first scan is not done";
 };
 
 }  // namespace tensord

@@ -15,7 +15,7 @@ class ServingState {
   // `tell` is called at each change with whether calls are welcome; it must be quick.
   explicit ServingState(std::function<void(bool)> tell) : tell_(std::move(tell)) {}
 
-  // What is still missing before it is ready, for people.
+  // Why it is not ready yet, for people: "model \"a\" is not complete".
   void SetMissing(const std::string& missing) {
     const MutexLock lock(mutex_);
     missing_ = missing;
@@ -47,7 +47,7 @@ class ServingState {
   std::string Obstacle() const {
     const MutexLock lock(mutex_);
     if (is_draining_) return "draining";
-    return is_ready_ ? "" : "starting, waiting for " + missing_;
+    return is_ready_ ? "" : "starting: " + missing_;
   }
 
  private:
@@ -55,7 +55,7 @@ class ServingState {
   mutable Mutex mutex_;
   bool is_ready_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_draining_ ABSL_GUARDED_BY(mutex_) = false;
-  std::string missing_ ABSL_GUARDED_BY(mutex_) = "the first scan";
+  std::string missing_ ABSL_GUARDED_BY(mutex_) = "the first scan is not done";
 };
 
 }  // namespace tensord

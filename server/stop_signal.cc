@@ -38,6 +38,7 @@ StopSignal::StopSignal(std::chrono::milliseconds patience) {
     sigwait(&signals, &signal);
     promise.set_value(signal);
     const bool is_again = WaitFor(signals, patience);
+    if (is_again) LogWarning("a second signal: ending at once", {});
     if (!is_again) LogWarning("a file system does not answer; ending without it", {});
     _exit(is_again ? 1 : 0);
   }).detach();

@@ -1,4 +1,5 @@
 """What operators rely on: configuration, probes, metrics, logs, drain, exit codes. Real binaries."""
+import errno
 import fcntl
 import json
 import os
@@ -99,6 +100,17 @@ def test_flag_beats_variable_beats_file(bin_dir, store, tmp_path):
     assert run(bin_dir, "--config", again, "--check-config").returncode == 0
 
 
+def test_what_is_in_effect_is_printed_with_its_origin(bin_dir, store, tmp_path):
+    """What depends on the machine, too: as a comment, so that the file does not fix it."""
+    printed = run(bin_dir, "--store", store, "--max-streams", "7", "--print-config").stdout
+    assert f"# from the command line\nstore = {store}\n" in printed and "# from the command line\nmax-streams = 7\n" in printed
+    assert re.search(r"^# io-threads = \d+$", printed, re.M) and re.search(r"^# max-open-files = \d+$", printed, re.M)
+    assert "# rescan-interval = 10s\n" in printed and "# log-format = json\n" in printed
+    config = tmp_path / "commented.conf"
+    config.write_text(f"store = {store}  # ours\nmax-streams = 7 # few\n")
+    assert "max-streams = 7\n" in run(bin_dir, "--config", config, "--print-config").stdout
+
+
 def test_unknown_keys_and_wrong_values_are_exit_2_and_name_their_place(bin_dir, store, tmp_path):
     config = tmp_path / "tensord.conf"
     for text, place in (("port = 1\n", "line 1"), (f"store = {store}\nchunk-bytes = 1\n", "line 2"), ("what\n", "line 1")):
@@ -136,6 +148,7 @@ def test_what_is_printed_is_accepted_and_prints_the_same(bin_dir, store, tmp_pat
     ("insecure-allow-remote = true\nlisten = 127.0.0.1:70000", "line 3"),
     ("listen = unix:/nowhere/tensord.sock", "/nowhere/tensord.sock"),
     ("listen = unix:{tmp}/file", "no socket"),
+    ("listen = http://127.0.0.1:50051", "begins with a scheme"),
     ("http-listen = no.such.host.invalid:1", "no.such.host.invalid"),
     ("tls-cert = {tmp}/file\ntls-key = {tmp}/file", "no PEM certificate"),
     ("tls-cert = {tmp}/file", "--tls-key"),
@@ -153,6 +166,24 @@ def test_check_config_finds_what_would_not_start(bin_dir, store, tmp_path, lines
     assert refused.returncode == 2, refused.stderr
     assert place in refused.stderr
     assert (tmp_path / "file").read_text() == "text\n"
+
+
+@pytest.mark.parametrize("flags, code", [
+    (["--store", "a={store}", "--store", "{store}"], 2),
+    (["--store", "{store}", "--listen", "unix:{tmp}/file"], 2),
+    (["--store", "{store}", "--http-listen", "unix:{tmp}/file"], 2),
+    (["--store", "{store}", "--auth-token-file", "{tmp}/guessable"], 2),
+    (["--store", "{store}/missing"], 4),
+])
+def test_a_check_and_a_start_end_with_the_same_code(bin_dir, store, tmp_path, flags, code):
+    (tmp_path / "file").write_text("text\n")
+    (tmp_path / "guessable").write_text("letmein\n")
+    flags = [flag.format(store=store, tmp=tmp_path) for flag in ["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", *flags]]
+    if flags.count("--http-listen") > 1:
+        del flags[2:4]
+    started, checked = run(bin_dir, *flags), run(bin_dir, *flags, "--check-config")
+    assert (started.returncode, checked.returncode) == (code, code), started.stderr + checked.stderr
+    assert "listening address" not in started.stderr
 
 
 def test_version_is_one_line(bin_dir):
@@ -178,7 +209,10 @@ def test_readiness_waits_for_the_preloaded_model_and_watch_tells(serving, tmp_pa
     assert http_port.get(http, "/livez")[0] == 200
     assert http_port.get(http, "/startupz")[0] == 503
     status, body = http_port.get(http, "/readyz")
-    assert status == 503 and "late" in body
+    assert status == 503 and body.startswith('starting: model "late" ')
+    [waiting] = lines(started, "not ready yet")
+    assert waiting["missing"] in body and not lines(started, "ready")
+    assert lines(started, "there are no models: no *.safetensors file in any store")
     assert health(started.address, "") == "SERVING"
     assert health(started.address, "tensord.v1.TensorStore") == "NOT_SERVING"
     probe = [bin_dir / "tensorctl", "--server", started.address, "probe"]
@@ -197,6 +231,8 @@ def test_readiness_waits_for_the_preloaded_model_and_watch_tells(serving, tmp_pa
         (tmp_path / "late.new").rename(tmp_path / "late.safetensors")
         wait_for(lambda: ["SERVING"] in told, "Watch tells the change")
         wait_for(lambda: http_port.get(http, "/readyz")[0] == 200, "ready")
+        wait_for(lambda: lines(started, "ready"), "the log says so")
+        assert [line["models"] for line in lines(started, "ready")] == [1]
         assert http_port.get(http, "/startupz")[0] == 200
         assert subprocess.run(probe, capture_output=True, timeout=LIMIT_SECONDS).returncode == 0
     finally:
@@ -411,6 +447,39 @@ def test_no_socket_takes_the_place_of_a_closed_standard_descriptor(serving):
     assert [os.readlink(f"/proc/{started.pid}/fd/{fd}") for fd in (0, 1)] == ["anon_inode:[eventfd]", os.devnull]
 
 
+def test_files_and_directories_that_may_not_be_read_are_unreadable_and_named(serving, tmp_path):
+    """As for a user without the right to: root would have it."""
+    for name in ("good", "shut", "shut-directory/m"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save_file({"t": np.zeros(4, np.uint8)}, tmp_path / f"{name}.safetensors")
+    (tmp_path / "lost+found").mkdir()
+    denied = injection.environment("open", "shut", error=errno.EACCES)
+    started, http = serving(store_dir=tmp_path, env=denied)
+    problems = {line["file"]: line for line in lines(started, "cannot serve")}
+    assert set(problems) == {"shut.safetensors", "shut-directory"}
+    assert {line["reason"] for line in problems.values()} == {"READ_ERROR"}
+    assert all("Permission denied" in line["error"] and "variant" not in line for line in problems.values())
+    assert problems["shut.safetensors"]["model"] == "shut" and "model" not in problems["shut-directory"]
+    page = http_port.get(http, "/metrics")[1]
+    assert [http_port.value(page, f'tensord_files{{state="{state}"}}') for state in ("ok", "invalid", "unreadable")] == [1, 0, 2]
+
+
+def test_a_slice_costs_no_failed_call(serving, ctl):
+    """Though the whole text might be a tensor's name."""
+    started, http = serving("--access-log", "on")
+    assert ctl(started).bytes("get", "small", "t[2:6]", "-o", "-") == bytes(range(2, 6))
+    ctl(started).bytes("peek", "small", "t[2:6]")
+    wait_for(lambda: any(line["method"] == "PeekTensor" for line in lines(started, "call")), "both are logged")
+    assert {line["code"] for line in lines(started, "call")} == {"OK"}
+    assert "tensord_requests_rejected_total{" not in http_port.get(http, "/metrics")[1]
+
+
+def test_metrics_that_others_can_read_are_said_so(server, store):
+    for host, is_said in (("0.0.0.0", True), ("127.0.0.1", False)):
+        started = server(store, "--log-format", "json", "--http-listen", f"{host}:0")
+        assert bool(lines(started, "other machines can read probes and metrics")) == is_said
+
+
 # ---- Start and stop ----
 
 
@@ -508,6 +577,14 @@ def test_a_second_signal_ends_at_once_with_exit_1(serving):
     wait_for(lambda: lines(started, "draining"), "the first signal")
     os.kill(started.pid, signal.SIGTERM)
     assert started.process.wait(LIMIT_SECONDS) == 1
+    wait_for(lambda: lines(started, "a second signal: ending at once"), "the log says so")
+
+
+def test_signals_of_log_rotation_end_nothing(serving):
+    started, http = serving()
+    for unused in (signal.SIGUSR1, signal.SIGUSR2):
+        os.kill(started.pid, unused)
+    assert http_port.get(http, "/livez")[0] == 200
 
 
 def test_old_connections_are_asked_to_come_anew(serving):

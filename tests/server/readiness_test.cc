@@ -34,7 +34,7 @@ class ReadinessTest : public testing::Test {
 
 TEST_F(ReadinessTest, WantsNothingByDefault) {
   Readiness readiness({});
-  EXPECT_EQ(readiness.missing(), "the first scan");
+  EXPECT_EQ(readiness.missing(), "the first scan is not done");
   EXPECT_TRUE(readiness.Update(*Scan()));
   EXPECT_EQ(readiness.missing(), "");
 }
@@ -42,7 +42,7 @@ TEST_F(ReadinessTest, WantsNothingByDefault) {
 TEST_F(ReadinessTest, WaitsForSoManyModelsAndStaysReady) {
   Readiness readiness({{}, 1});
   EXPECT_FALSE(readiness.Update(*Scan()));
-  EXPECT_EQ(readiness.missing(), "0 of 1 models");
+  EXPECT_EQ(readiness.missing(), "0 of 1 models are there");
   Write("a.safetensors");
   EXPECT_TRUE(readiness.Update(*Scan()));
   std::filesystem::remove(store_ + "/a.safetensors");
@@ -53,7 +53,7 @@ TEST_F(ReadinessTest, WaitsForNamedModelsToBeComplete) {
   Readiness readiness({{"m"}, 0});
   Write("a.safetensors");
   EXPECT_FALSE(readiness.Update(*Scan()));
-  EXPECT_NE(readiness.missing().find("\"m\""), std::string::npos) << readiness.missing();
+  EXPECT_EQ(readiness.missing().find("model \"m\" "), 0u) << readiness.missing();
   Write("m-00001-of-00002.safetensors");
   EXPECT_FALSE(readiness.Update(*Scan()));
   EXPECT_EQ(readiness.missing(), "model \"m\" is not complete");

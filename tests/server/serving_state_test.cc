@@ -11,9 +11,9 @@ namespace {
 TEST(ServingState, IsReadyOnceAndNotWhileDraining) {
   std::vector<bool> told;
   ServingState state([&](bool welcome) { told.push_back(welcome); });
-  EXPECT_EQ(state.Obstacle(), "starting, waiting for the first scan");
-  state.SetMissing("model \"a\"");
-  EXPECT_EQ(state.Obstacle(), "starting, waiting for model \"a\"");
+  EXPECT_EQ(state.Obstacle(), "starting: the first scan is not done");
+  state.SetMissing("model \"a\" is not complete");
+  EXPECT_EQ(state.Obstacle(), "starting: model \"a\" is not complete");
   EXPECT_FALSE(state.is_started());
   state.SetReady();
   state.SetReady();

@@ -14,7 +14,7 @@ TEST(StatusPages, FollowTheState) {
   EXPECT_EQ(pages.Answer("/livez").status, 200);
   EXPECT_EQ(pages.Answer("/startupz").status, 503);
   EXPECT_EQ(pages.Answer("/readyz").status, 503);
-  EXPECT_EQ(pages.Answer("/readyz").body, "starting, waiting for the first scan\n");
+  EXPECT_EQ(pages.Answer("/readyz").body, "starting: the first scan is not done\n");
   state.SetReady();
   EXPECT_EQ(pages.Answer("/startupz").status, 200);
   EXPECT_EQ(pages.Answer("/readyz").status, 200);
