@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+from limits import Link, MemoryLimit
 from workbench import HERE, NotMeasured, Relay, cpu_of
 
 MIB = 1 << 20
@@ -263,6 +264,74 @@ def start_up(store, model, tensor):
     return measure
 
 
+def link(b):
+    return b.server("link", Link)
+
+
+def link_read(b, server, size, *options):
+    return ["tensord_read", "--address", server.addresses[0], "--model", "big", "--tensor", "t", *options, *b.subject("big", size)]
+
+
+def tensord_at_link(b):
+    return b.tensord_with("big", "--listen", f"{Link.ADDRESS}:0", "--insecure-allow-remote")
+
+
+def ours_by_link(b):
+    prefix, server = link(b).prefix, tensord_at_link(b)
+    return b.run(*link_read(b, server, size(b) // 2, "--repeats", 1), server=server, prefix=prefix)
+
+
+def raw_by_link(b):
+    prefix, server = link(b).prefix, b.yardstick("raw_server", "tcp", "big", Link.ADDRESS)
+    return b.run("raw_client", "--address", server.addresses[0], "--connections", 1, "--repeats", 1,
+                 *b.subject("big", size(b) // 2), server=server, prefix=prefix)
+
+
+def workers_by_link(command, count=16):
+    """As many worker processes as that, each of which reads as much as it gets in a few seconds; `command(b)`: how."""
+    def measure(b):
+        prefix, words = link(b).prefix, command(b)
+        running = [b.start(*words, "--repeats", 1, "--at-least-seconds", 2 if b.quick else 10, prefix=prefix) for _ in range(count)]
+        results = [b.finish(process) for process in running]
+        rates = [RATE.of(result) for result in results]
+        return {"slowest_by_fastest": max(rates) / min(rates), "bytes": sum(result["bytes"] for result in results),
+                "seconds": max(result["seconds"] for result in results), "client_cpu_s": 0, "server_cpu_s": 0}
+    return measure
+
+
+def ours_at_link(b):
+    return link_read(b, tensord_at_link(b), MIB)
+
+
+def raw_at_link(b):
+    server = b.yardstick("raw_server", "tcp", "big", Link.ADDRESS)
+    return ["raw_client", "--address", server.addresses[0], "--connections", 1, *b.subject("big", MIB)]
+
+
+PRESSURE = 4  # How many times as large as the memory limit the model is.
+STAGGER_SECONDS = 0.05
+
+
+def under_pressure(b, count=8):
+    """Worker processes that read one model, one a little after the other, from a server that cannot keep it in memory."""
+    model_bytes = (b.store("cold") / "cold" / "model.safetensors").stat().st_size
+    b.stop_servers()
+    b.drop_caches()
+    limit = b.server("memory limit", lambda: MemoryLimit(model_bytes // PRESSURE))
+    server = b.tensord_with("cold", "--listen", f"unix:{b.scratch}/pressure", prefix=limit.prefix)
+    before, running = disk_bytes(server.pids[0]), []
+    for _ in range(count):
+        running.append(b.start("tensord_read", "--address", server.addresses[0], "--model", "cold", "--tensor", "t",
+                               "--warm-ups", 0, "--repeats", 1, *b.subject("cold")))
+        time.sleep(STAGGER_SECONDS)
+    results = [b.finish(process) for process in running]
+    read_bytes = disk_bytes(server.pids[0]) - before
+    b.stop_server("tensord cold --listen " + server.addresses[0])
+    b.stop_server("memory limit")
+    return {"disk_ratio": read_bytes / model_bytes, "bytes": count * model_bytes, "seconds": max(each["seconds"] for each in results),
+            "client_cpu_s": 0, "server_cpu_s": 0}
+
+
 # ---- Rows ----
 
 def stream_group(kind, name):
@@ -345,9 +414,13 @@ GROUPS = [
            Row("start-up to ready: 163 files, 91,991 tensors", "<= 0.5", SECONDS, "deepseek"),
            Row("start-up to ready: 50,000 LoRA files", "<= 1", SECONDS, "lora"),
            Row("memory when ready: 50,000 LoRA files", "<= 128", SERVER_ANON, "lora")], rounds=5),
-    not_measured("tensord has no TLS yet", ("exec of a client to first byte, TLS", "<= 25"), ("TLS, vs plaintext", ">= 0.3"),
-                 ("TLS, vs nginx TLS + libcurl", ">= 0.8")),
-    not_measured("the memory cgroup of the store is not set up yet", ("cache pressure: store reads by model", "<= 1.5")),
-    not_measured("the network namespace with tbf is not set up yet", ("NIC-bound, vs raw", ">= 0.97"),
-                 ("NIC-bound, 16 workers: most by least", "<= 1.2")),
+    Group("pressure", {"ours": under_pressure},
+          [Row("memory 1/4 of the model, 8 workers: bytes from disk by file", "<= 1.5", DISK, "ours")], rounds=3, timed=False),
+    Group("link", {"ours": ours_by_link, "raw": raw_by_link, "workers": workers_by_link(ours_at_link),
+                   "raw workers": workers_by_link(raw_at_link)},
+          [Row("1 Gbit/s link, vs raw", ">= 0.97", RATE, "ours", "raw"),
+           Row("1 Gbit/s link, 16 workers: most by least", "<= 1.2", SPREAD, "workers"),
+           Row("1 Gbit/s link, 16 workers: most by least, vs raw", "report", SPREAD, "workers", "raw workers")], raw="raw", rounds=3, timed=False),
+    not_measured("tests/bench/tls.py measures it, with certificates of its own", ("exec of a client to first byte, TLS", "<= 25"),
+                 ("TLS, vs plaintext", ">= 0.3"), ("TLS, vs nginx TLS + libcurl", ">= 0.8")),
 ]

@@ -80,17 +80,24 @@ class Workbench:
             return Server(command, 2, self._path("tensord.log"))
         return self.server(" ".join(["tensord", store, *flags]), start)
 
+    def tensord_with(self, store, *flags, prefix=()):
+        """tensord serving one store where the flags say."""
+        def start():
+            return Server([*prefix, self.tensord_binary, "--store", self.store(store), "--log-format", "text", *flags], 1,
+                          self._path("tensord.log"))
+        return self.server(" ".join(["tensord", store, *flags]), start)
+
     def tensord_command(self, store, listen):
         return [self.tensord_binary, "--store", store, "--listen", listen, "--log-format", "text"]
 
-    def yardstick(self, program, kind, store):
+    def yardstick(self, program, kind, store, host="127.0.0.1"):
         """raw_server or naive_server of the store's file."""
         def start():
-            listen = f"unix:{self._path(program)}" if kind == "unix" else "127.0.0.1:0"
+            listen = f"unix:{self._path(program)}" if kind == "unix" else f"{host}:0"
             tuning = ["--send-buffer", UNIX_SEND_BUFFER] if kind == "unix" else []
             return Server([self.programs / program, "--listen", listen, *self.subject(store)[:2], *tuning], 1,
                           self._path(f"{program}.log"))
-        return self.server(f"{program} {kind} {store}", start)
+        return self.server(f"{program} {kind} {store} {host}", start)
 
     def nginx(self):
         return self.server("nginx", lambda: Nginx(self._path("nginx"), self.stores))
@@ -104,9 +111,9 @@ class Workbench:
 
     # ---- Running ----
 
-    def run(self, program, *arguments, server=None):
+    def run(self, program, *arguments, server=None, prefix=()):
         """The JSON that a program prints. A name without a slash is one of ours."""
-        command = [self.programs / program if isinstance(program, str) else program, *arguments]
+        command = [*prefix, self.programs / program if isinstance(program, str) else program, *arguments]
         for pid in server.pids if server else []:
             command += ["--server", pid]
         return self.run_command(command)
@@ -117,9 +124,9 @@ class Workbench:
             raise RuntimeError(f"{' '.join(map(str, command))} fails: {done.stderr[-1000:]}")
         return json.loads(done.stdout.splitlines()[-1])
 
-    def start(self, program, *arguments):
+    def start(self, program, *arguments, prefix=()):
         """A program that runs beside the measured one; wait for it with finish()."""
-        return subprocess.Popen([str(part) for part in (self.programs / program, *arguments)],
+        return subprocess.Popen([str(part) for part in (*prefix, self.programs / program, *arguments)],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     @staticmethod
