@@ -1,6 +1,7 @@
 #include "server/frame_policy.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tensord {
 namespace {
@@ -13,14 +14,16 @@ constexpr size_t kAnnouncedStreams = 128;
 
 FramePolicy::~FramePolicy() {
   const MutexLock lock(mutex_);
-  if (peer_ == nullptr || open_streams_.empty()) return;
-  const size_t unpaid = std::min(open_streams_.size(), kAnnouncedStreams);
+  if (peer_ == nullptr || open_calls_.empty()) return;
+  peer_->ReturnRequestBytes(request_bytes_);
+  const size_t unpaid = std::min(open_calls_.size(), kAnnouncedStreams);
   peer_->TakeCancels(static_cast<double>(unpaid), Clock::now());
 }
 
 void FramePolicy::BelongsTo(std::shared_ptr<PeerAccount> peer) {
   const MutexLock lock(mutex_);
   peer_ = std::move(peer);
+  if (peer_ != nullptr) peer_->TakeRequestBytes(request_bytes_);
 }
 
 std::optional<CloseReason> FramePolicy::Received(absl::Span<const uint8_t> bytes,
@@ -41,7 +44,11 @@ void FramePolicy::Sent(absl::Span<const uint8_t> bytes, Clock::time_point now) {
     const bool ends = is_reset || (carries_end && (frame.flags & kFlagEndStream) != 0);
     // A reset without a status before it: a client can provoke that with frames that are wrong for
     // their stream, and it costs what a cancelled call costs.
-    if (ends && open_streams_.erase(frame.stream) > 0 && is_reset) Cancelled(now);
+    if (ends) {
+      if (Ended(frame.stream) && is_reset) Cancelled(now);
+    } else if (frame.type == FrameType::kHeaders) {
+      Answered(frame.stream);
+    }
   });
 }
 
@@ -54,13 +61,15 @@ void FramePolicy::Judge(const FrameHeader& frame, Clock::time_point now) {
   switch (frame.type) {
     case FrameType::kHeaders:
       JudgeBegin(frame, now);
+      JudgeRequest(frame);
       return JudgeHeaderBlock(frame);
     case FrameType::kContinuation:
       return JudgeHeaderBlock(frame);
     case FrameType::kRstStream:
-      open_streams_.erase(frame.stream);
+      Ended(frame.stream);
       return Cancelled(now);
     case FrameType::kData:
+      JudgeRequest(frame);
       if (frame.payload_bytes > 0 || (frame.flags & kFlagEndStream) != 0) return;
       break;
     case FrameType::kPing:
@@ -78,9 +87,46 @@ void FramePolicy::Judge(const FrameHeader& frame, Clock::time_point now) {
 void FramePolicy::JudgeBegin(const FrameHeader& frame, Clock::time_point now) {
   if (frame.stream <= last_stream_) return;
   last_stream_ = frame.stream;
-  open_streams_.insert(frame.stream);
-  const bool is_paid = open_streams_.size() <= kAnnouncedStreams || PeerPays(now);
-  if (!is_paid || open_streams_.size() > limits_.max_open_streams) Violates(CloseReason::kStreams);
+  open_calls_.try_emplace(frame.stream);
+  num_open_calls_ = open_calls_.size();
+  const bool is_paid = open_calls_.size() <= kAnnouncedStreams || PeerPays(now);
+  if (!is_paid || open_calls_.size() > limits_.max_open_streams) Violates(CloseReason::kStreams);
+}
+
+void FramePolicy::JudgeRequest(const FrameHeader& frame) {
+  const auto found = open_calls_.find(frame.stream);
+  if (found == open_calls_.end()) return;
+  Call& call = found->second;
+  if (frame.type == FrameType::kData) {
+    call.request_bytes += frame.payload_bytes;
+    request_bytes_ += frame.payload_bytes;
+    const bool is_paid = peer_ == nullptr || peer_->TakeRequestBytes(frame.payload_bytes);
+    if (!is_paid && request_bytes_ > limits_.spare_request_bytes) Violates(CloseReason::kStreams);
+  }
+  call.has_all |= (frame.flags & kFlagEndStream) != 0;
+  if (call.has_all && call.is_answered) LetGoOfRequest(call);
+}
+
+void FramePolicy::Answered(uint32_t stream) {
+  const auto found = open_calls_.find(stream);
+  if (found == open_calls_.end()) return;
+  found->second.is_answered = true;
+  if (found->second.has_all) LetGoOfRequest(found->second);
+}
+
+bool FramePolicy::Ended(uint32_t stream) {
+  const auto found = open_calls_.find(stream);
+  if (found == open_calls_.end()) return false;
+  LetGoOfRequest(found->second);
+  open_calls_.erase(found);
+  num_open_calls_ = open_calls_.size();
+  return true;
+}
+
+void FramePolicy::LetGoOfRequest(Call& call) {
+  const uint64_t bytes = std::exchange(call.request_bytes, 0);
+  request_bytes_ -= bytes;
+  if (peer_ != nullptr) peer_->ReturnRequestBytes(bytes);
 }
 
 void FramePolicy::JudgeHeaderBlock(const FrameHeader& frame) {

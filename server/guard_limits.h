@@ -42,6 +42,11 @@ struct GuardLimits {
   // 128 only on clients that say they have heard of it; honest ones may begin many before that.
   size_t max_open_streams = 1024;
 
+  // Requests that have not come to their end, of all connections of a peer: gRPC keeps what has
+  // come of each. Beyond it a connection may have as much as a call in the middle of its request.
+  uint64_t peer_request_bytes = 24 << 20;
+  uint64_t spare_request_bytes = 128 << 10;
+
   // A header block with all its CONTINUATIONs, nine bytes of each frame included. gRPC refuses
   // calls above 8 KiB by itself, but keeps reading the block however long it grows.
   uint64_t max_header_block_bytes = 64 << 10;

@@ -57,6 +57,9 @@ bool IsAnyWithoutIpv6(absl::string_view host) {
 
 absl::StatusOr<HostPort> SplitAddress(absl::string_view address) {
   absl::string_view rest = address;
+  if (absl::StartsWith(rest, "unix-abstract:")) {
+    return BadAddress(address, "has no file whose mode could say who may connect");
+  }
   for (const absl::string_view scheme : {"dns:///", "dns:", "ipv4:", "ipv6:"}) {
     if (absl::ConsumePrefix(&rest, scheme)) break;
   }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <future>
 #include <memory>
@@ -336,6 +337,14 @@ int Serve(const Flags& flags, Sandbox& sandbox, StopSignal& stop, ReloadSignal& 
   return 0;
 }
 
+// gRPC's traces show the headers of calls, and tokens in them.
+void ForbidTraces() {
+  constexpr char kTrace[] = "GRPC_TRACE";
+  if (getenv(kTrace) == nullptr) return;
+  unsetenv(kTrace);
+  LogWarning("GRPC_TRACE is ignored, because gRPC would log tokens", {});
+}
+
 int Main(int argc, const char* const* argv) {
   OpenStandardDescriptors();
   TuneMalloc();
@@ -346,6 +355,7 @@ int Main(int argc, const char* const* argv) {
   if (const auto* exit_now = std::get_if<ExitNow>(&parsed)) return exit_now->code;
   const Flags& flags = std::get<Flags>(parsed);
   StartLog(flags.log_format, flags.log_level);
+  ForbidTraces();  // Before gRPC starts.
   if (flags.check_config) return CheckConfig(flags);
   WarnOfFewDescriptors(flags, RaiseDescriptorLimit());
   Sandbox sandbox(flags.sandbox);

@@ -13,6 +13,17 @@ bool PeerAccount::TakeCancels(double count, Clock::time_point now) {
   return false;
 }
 
+bool PeerAccount::TakeRequestBytes(uint64_t count) {
+  const MutexLock lock(mutex_);
+  request_bytes_ += count;
+  return request_bytes_ <= limits_.peer_request_bytes;
+}
+
+void PeerAccount::ReturnRequestBytes(uint64_t count) {
+  const MutexLock lock(mutex_);
+  request_bytes_ -= count;
+}
+
 PeerAccount::Clock::time_point PeerAccount::NextStart(Clock::time_point now) {
   const MutexLock lock(mutex_);
   Forget(now);

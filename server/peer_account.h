@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include "server/guard_limits.h"
 #include "server/token_bucket.h"
@@ -27,6 +28,11 @@ class PeerAccount {
   // nothing for these.
   bool TakeCancels(double count, Clock::time_point now);
 
+  // So many bytes of requests have come that gRPC keeps. False when that makes it more than the
+  // peer may have. They count until they are returned.
+  bool TakeRequestBytes(uint64_t count);
+  void ReturnRequestBytes(uint64_t count);
+
   // When a connection that has come now may begin: now, or later where the peer has lately gone
   // beyond its share. Each question is for one connection.
   Clock::time_point NextStart(Clock::time_point now);
@@ -38,6 +44,7 @@ class PeerAccount {
   const GuardLimits limits_;
   Mutex mutex_;
   TokenBucket cancels_ ABSL_GUARDED_BY(mutex_);
+  uint64_t request_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   double excesses_ ABSL_GUARDED_BY(mutex_) = 0;
   Clock::time_point since_ ABSL_GUARDED_BY(mutex_);
   Clock::time_point last_start_ ABSL_GUARDED_BY(mutex_);

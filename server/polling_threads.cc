@@ -63,6 +63,11 @@ void PollingThreads::Balance() {
   }
 }
 
+void PollingThreads::Crowded() {
+  needed_at_ = Clock::now().time_since_epoch().count();
+  if (num_polling_ < num_threads_) Unpark();
+}
+
 void PollingThreads::Unpark() {
   {
     const MutexLock lock(mutex_);

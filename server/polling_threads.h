@@ -37,6 +37,9 @@ class PollingThreads final : public CallObserver {
   // Lets all go and parks none any more. Returns when none is parked. `post` must still work.
   void Release();
 
+  // One thread keeps gRPC busy with calls that nobody observes yet: others are to poll for a while.
+  void Crowded();
+
   // Those that are parked, or about to be.
   size_t num_parked() const;
 

@@ -42,7 +42,8 @@ struct PlannedResult {
   uint64_t end = 0;
 };
 
-// The results of a call in the order in which they are sent. A value; borrows nothing.
+// The results of a call in the order in which they are sent. A value; its share of memory is all it
+// borrows.
 struct ReadPlan {
   std::shared_ptr<const Model> model;
   std::vector<PlannedResult> results;
@@ -50,6 +51,8 @@ struct ReadPlan {
   std::vector<std::shared_ptr<const SlicePlan>> slices;
   std::vector<std::string> layouts;  // Of each slice, as EncodeTensorLayout makes it.
   uint64_t size_bytes = 0;           // Of all results.
+  // What it takes of a memory that plans share, given back with the last copy. Null: nothing.
+  std::shared_ptr<const void> share;
 };
 
 // Plans a call. Errors, all of them as the proto says of the RPC: MODEL_NOT_FOUND, AMBIGUOUS_MODEL,

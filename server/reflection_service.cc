@@ -8,9 +8,14 @@
 #include <set>
 #include <utility>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "proto/convert.h"
+#include "server/call_canceller.h"
+#include "src/error.h"
+#include "src/status_macros.h"
 
 namespace tensord {
 namespace {
@@ -19,6 +24,9 @@ using google::protobuf::Descriptor;
 using google::protobuf::DescriptorPool;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::FileDescriptor;
+
+// It holds a name.
+constexpr size_t kMaxRequestBytes = 4 << 10;
 
 // The file that defines a service, method, message, enum, field or extension; null if none does.
 const FileDescriptor* FileOfSymbol(const std::string& symbol) {
@@ -108,30 +116,45 @@ Response Answer(const Request& request, const std::vector<std::string>& services
 template <typename Request, typename Response>
 class Reactor final : public grpc::ServerBidiReactor<Request, Response> {
  public:
-  Reactor(const std::vector<std::string>& services, const absl::Status& authorized)
-      : services_(services) {
-    if (authorized.ok()) {
-      this->StartRead(&request_);
+  // `services` outlives it.
+  Reactor(const std::vector<std::string>& services, absl::StatusOr<ActiveStreams::Token> token)
+      : services_(services), token_(std::move(token)) {
+    if (token_.ok()) {
+      Read();
     } else {
-      this->Finish(ToGrpc(authorized));
+      this->Finish(ToGrpc(token_.status()));
     }
   }
 
  private:
+  void Read() {
+    token_->WaitsForClient();
+    this->StartRead(&request_);
+  }
+
   void OnReadDone(bool ok) override {
     if (!ok) return this->Finish(grpc::Status::OK);
+    const size_t size = request_.ByteSizeLong();
+    if (size > kMaxRequestBytes) {
+      request_ = Request();  // The answer may have to wait for its client.
+      return this->Finish(ToGrpc(MakeError(
+          ErrorReason::kBadRequest,
+          absl::StrCat("a request of ", size, " bytes; the limit is ", kMaxRequestBytes))));
+    }
     response_ = Answer<Request, Response>(request_, services_);
+    token_->WaitsForClient();
     this->StartWrite(&response_);
   }
 
   void OnWriteDone(bool ok) override {
     if (!ok) return this->Finish(grpc::Status(grpc::StatusCode::CANCELLED, "cancelled"));
-    this->StartRead(&request_);
+    Read();
   }
 
   void OnDone() override { delete this; }
 
-  const std::vector<std::string>& services_;  // The service's, which outlives its calls.
+  const std::vector<std::string>& services_;
+  absl::StatusOr<ActiveStreams::Token> token_;
   Request request_;
   Response response_;
 };
@@ -139,37 +162,43 @@ class Reactor final : public grpc::ServerBidiReactor<Request, Response> {
 template <typename Package, typename Request, typename Response>
 class Reflection final : public Package::CallbackService {
  public:
-  Reflection(std::vector<std::string> services, const Access* access)
-      : services_(std::move(services)), access_(access) {
+  Reflection(std::vector<std::string> services, const Access* access, ActiveStreams* calls)
+      : services_(std::move(services)), access_(access), calls_(calls) {
     services_.emplace_back(Package::service_full_name());
   }
 
  private:
   grpc::ServerBidiReactor<Request, Response>* ServerReflectionInfo(
       grpc::CallbackServerContext* context) override {
-    return new Reactor<Request, Response>(services_, access_->Authorize(*context).status());
+    return new Reactor<Request, Response>(services_, Admit(*context));
+  }
+
+  absl::StatusOr<ActiveStreams::Token> Admit(grpc::CallbackServerContext& context) const {
+    TENSORD_RETURN_IF_ERROR(access_->Authorize(context).status());
+    return calls_->Begin(context.peer(), CancellerOf(context));
   }
 
   std::vector<std::string> services_;
   const Access* const access_;
+  ActiveStreams* const calls_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> MakeReflectionV1(std::vector<std::string> services,
-                                                const Access* access) {
+                                                const Access* access, ActiveStreams* calls) {
   namespace v1 = grpc::reflection::v1;
   return std::make_unique<
       Reflection<v1::ServerReflection, v1::ServerReflectionRequest, v1::ServerReflectionResponse>>(
-      std::move(services), access);
+      std::move(services), access, calls);
 }
 
 std::unique_ptr<grpc::Service> MakeReflectionV1Alpha(std::vector<std::string> services,
-                                                     const Access* access) {
+                                                     const Access* access, ActiveStreams* calls) {
   namespace v1alpha = grpc::reflection::v1alpha;
   return std::make_unique<Reflection<v1alpha::ServerReflection, v1alpha::ServerReflectionRequest,
                                      v1alpha::ServerReflectionResponse>>(std::move(services),
-                                                                         access);
+                                                                         access, calls);
 }
 
 }  // namespace tensord

@@ -40,6 +40,12 @@ constexpr int kKeepaliveTimeMs = 60'000;
 constexpr int kKeepaliveTimeoutMs = 20'000;
 constexpr int kMinPingIntervalMs = 20'000;  // Our own client pings each 30 s.
 
+// Of unary answers that have not left: 32 pages of the largest size.
+constexpr size_t kAnswerMemoryBytes = size_t{32} << 20;
+
+// Each keeps some 30 KiB where nobody reads what it answers. Tools have one or two.
+constexpr ActiveStreams::Limits kReflectionCalls{.max_streams = 256, .max_streams_per_peer = 16};
+
 constexpr char kHealthService[] = "grpc.health.v1.Health";
 
 absl::StatusOr<std::vector<Listener>> OpenAll(const ServerOptions& options) {
@@ -86,6 +92,8 @@ std::shared_ptr<GuardContext> MakeGuard(const ServerOptions& options) {
   // Two of the largest requests are no attack.
   context->limits.inbound_burst_bytes = std::max(
       options.guard.inbound_burst_bytes, 2 * static_cast<uint64_t>(options.max_request_bytes));
+  context->limits.peer_request_bytes = std::max(
+      options.guard.peer_request_bytes, 2 * static_cast<uint64_t>(options.max_request_bytes));
   context->report = options.guard_report;
   context->refusals = options.refusal_report;
   return context;
@@ -101,7 +109,8 @@ size_t MaxTurns() { return std::max(2u, std::thread::hardware_concurrency()) - 1
 }  // namespace
 
 Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
-               std::shared_ptr<BufferBudget> buffers, std::unique_ptr<Credentials> credentials)
+               std::shared_ptr<BufferBudget> buffers, std::shared_ptr<BufferBudget> answer_buffers,
+               std::unique_ptr<Credentials> credentials)
     : buffers_(std::move(buffers)),
       credentials_(std::move(credentials)),
       guard_(MakeGuard(options)),
@@ -118,18 +127,24 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
                 .streams = {options.max_streams, kMaxStreamsPerConnection},
                 .stall_timeout = options.stall_timeout,
                 .buffers = buffers_,
+                .answer_buffers = std::move(answer_buffers),
                 .max_turns = MaxTurns(),
                 .io = &io_,
                 .faults = &faults_,
-                .observer = &observers_}) {}
+                .observer = &observers_}),
+      reflection_calls_(kReflectionCalls),
+      reflection_watch_(&reflection_calls_, options.stall_timeout) {
+  guard_->crowded = [this] { polling_.Crowded(); };
+}
 
 void Server::MakeReflection() {
   // gRPC's health service brings no descriptors; naming one links them in.
   const std::vector<std::string> services = {
       v1::TensorStore::service_full_name(),
       grpc::health::v1::HealthCheckRequest::descriptor() != nullptr ? kHealthService : ""};
-  reflection_.push_back(MakeReflectionV1(services, &credentials_->access()));
-  reflection_.push_back(MakeReflectionV1Alpha(services, &credentials_->access()));
+  const Access* const access = &credentials_->access();
+  reflection_.push_back(MakeReflectionV1(services, access, &reflection_calls_));
+  reflection_.push_back(MakeReflectionV1Alpha(services, access, &reflection_calls_));
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
@@ -140,9 +155,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   TENSORD_ASSIGN_OR_RETURN(std::vector<Listener> listeners, OpenAll(options));
   TENSORD_ASSIGN_OR_RETURN(std::shared_ptr<BufferBudget> buffers,
                            BufferBudget::Create(options.buffer_memory_bytes));
+  TENSORD_ASSIGN_OR_RETURN(std::shared_ptr<BufferBudget> answer_buffers,
+                           BufferBudget::Create(kAnswerMemoryBytes));
   InstallSendGuard();
-  auto server = std::unique_ptr<Server>(
-      new Server(options, catalog, std::move(buffers), std::move(credentials)));
+  auto server = std::unique_ptr<Server>(new Server(
+      options, catalog, std::move(buffers), std::move(answer_buffers), std::move(credentials)));
   for (const Listener& listener : listeners) server->Name(listener);
   const bool reflects = options.reflection == Reflection::kAuto
                             ? server->remote_addresses_.empty()

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/acceptor.h"
+#include "server/active_streams.h"
 #include "server/call_context.h"
 #include "server/call_observers.h"
 #include "server/chunk_options.h"
@@ -20,6 +21,7 @@
 #include "server/in_process_poster.h"
 #include "server/io_pool.h"
 #include "server/polling_threads.h"
+#include "server/stall_watch.h"
 #include "server/tensor_service.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
@@ -96,7 +98,8 @@ class Server {
 
  private:
   Server(const ServerOptions& options, const LiveCatalog* catalog,
-         std::shared_ptr<BufferBudget> buffers, std::unique_ptr<Credentials> credentials);
+         std::shared_ptr<BufferBudget> buffers, std::shared_ptr<BufferBudget> answer_buffers,
+         std::unique_ptr<Credentials> credentials);
 
   void Name(const Listener& listener);
   void MakeReflection();
@@ -110,6 +113,8 @@ class Server {
   PollingThreads polling_;
   CallObservers observers_;
   TensorService service_;
+  ActiveStreams reflection_calls_;
+  const StallWatch reflection_watch_;
   std::vector<std::unique_ptr<grpc::Service>> reflection_;
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<grpc::Server> server_;

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "proto/convert.h"
+#include "server/answer_reactor.h"
 #include "server/batch_request_view.h"
 #include "server/call_canceller.h"
 #include "server/chunk_options.h"
@@ -37,6 +38,17 @@ absl::StatusOr<std::shared_ptr<const Catalog>> Current(const LiveCatalog& live) 
   std::shared_ptr<const Catalog> catalog = live.Get();
   if (catalog != nullptr) return catalog;
   return MakeError(ErrorReason::kStarting, "the store is still being scanned");
+}
+
+// Parsed, empty strings take 20 times as much as on the wire. A name has 4 KiB at the most, and
+// only batches name many.
+constexpr size_t kMaxUnaryRequestBytes = 1 << 20;
+
+absl::Status CheckUnarySize(const grpc::ByteBuffer& bytes) {
+  if (bytes.Length() <= kMaxUnaryRequestBytes) return absl::OkStatus();
+  return MakeError(ErrorReason::kBadRequest,
+                   absl::StrCat("a request of ", bytes.Length(),
+                                " bytes; the limit of this call is ", kMaxUnaryRequestBytes));
 }
 
 // Parses the request of a method.
@@ -102,8 +114,9 @@ MessageDrafter::Options MessageOptions(const Request& request, uint32_t default_
 
 template <typename Request>
 ProducerOr OpenSingle(const CatalogView& catalog, const Request& request, uint32_t chunk_bytes,
-                      FileFaults* faults, CallRecord& record) {
+                      FileFaults* faults, PlanBudget& plans, CallRecord& record) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
+  TENSORD_ASSIGN_OR_RETURN(plan.share, plans.Take(PlanBytes(plan)));
   SetModel(*plan.model, record);
   return std::make_unique<TensorStream>(std::move(plan),
                                         TensorStream::Options{MessageOptions(request, chunk_bytes),
@@ -111,8 +124,10 @@ ProducerOr OpenSingle(const CatalogView& catalog, const Request& request, uint32
 }
 
 ProducerOr OpenBatch(const CatalogView& catalog, const BatchRequestView& request,
-                     uint32_t chunk_bytes, FileFaults* faults, CallRecord& record) {
+                     uint32_t chunk_bytes, FileFaults* faults, PlanBudget& plans,
+                     CallRecord& record) {
   TENSORD_ASSIGN_OR_RETURN(ReadPlan plan, PlanRead(catalog, request));
+  TENSORD_ASSIGN_OR_RETURN(plan.share, plans.Take(PlanBytes(plan)));
   SetModel(*plan.model, record);
   if (record.tensor.empty()) record.tensor = absl::StrCat(plan.results.size(), " results");
   TensorStream::Options options{MessageOptions(request, chunk_bytes), /*isolate_failures=*/true,
@@ -127,23 +142,20 @@ ProducerOr OpenBatch(const CatalogView& catalog, const BatchRequestView& request
 template <typename Request>
 struct TensorService::UnaryCall {
   UnaryCall(CallMethod method, Context* grpc_context, CallObserver* observer,
-            grpc::ByteBuffer* answer)
-      : context(method, grpc_context, observer),
-        reactor(grpc_context->DefaultReactor()),
-        response(answer) {}
+            const AnswerReactor::Room& answer_room, grpc::ByteBuffer* answer)
+      : context(method, grpc_context, observer), room(answer_room), response(answer) {}
 
   void Finish(const absl::Status& status) { reactor->Finish(context.End(status)); }
 
   template <typename Response>
   void Reply(const absl::StatusOr<Response>& answer) {
     if (!answer.ok()) return Finish(answer.status());
-    bool owns_buffer = false;
-    Finish(
-        FromGrpc(grpc::SerializationTraits<Response>::Serialize(*answer, response, &owns_buffer)));
+    Finish(reactor->Hold(*answer, *context.grpc(), room, response));
   }
 
   CallContext context;
-  grpc::ServerUnaryReactor* const reactor;
+  AnswerReactor* const reactor = new AnswerReactor();  // Owns itself.
+  const AnswerReactor::Room room;
   grpc::ByteBuffer* const response;
   Request request;
   std::optional<CatalogView> view;
@@ -197,11 +209,13 @@ template <typename Request, typename Run>
 grpc::ServerUnaryReactor* TensorService::Ask(CallMethod method, Context* context,
                                              const grpc::ByteBuffer& request,
                                              grpc::ByteBuffer* response, Run run) {
-  const auto call = std::make_shared<UnaryCall<Request>>(method, context, observer_, response);
+  const auto call = std::make_shared<UnaryCall<Request>>(
+      method, context, observer_, AnswerReactor::Room{&answers_, answer_buffers_.get()}, response);
   grpc::ServerUnaryReactor* const reactor = call->reactor;  // Finished perhaps when we return.
   HeaderWait headers;
   const absl::Status admitted = [&] {
     TENSORD_ASSIGN_OR_RETURN(const Caller caller, AdmitUnary(call->context));
+    TENSORD_RETURN_IF_ERROR(CheckUnarySize(request));
     TENSORD_RETURN_IF_ERROR(Parse(request, &call->request));
     Describe(call->request, call->context.record());
     TENSORD_ASSIGN_OR_RETURN(auto catalog, Current(*catalog_));
@@ -270,7 +284,7 @@ TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
 TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::ByteBuffer* request) {
   const auto open = [this](const CatalogView& catalog, const v1::GetTensorRequest& parsed,
                            CallRecord& record) {
-    return OpenSingle(catalog, parsed, chunk_bytes_, faults_, record);
+    return OpenSingle(catalog, parsed, chunk_bytes_, faults_, plans_, record);
   };
   return Begin<v1::GetTensorRequest>(CallMethod::kGetTensor, context, *request, open);
 }
@@ -278,7 +292,7 @@ TensorService::Stream* TensorService::GetTensor(Context* context, const grpc::By
 TensorService::Stream* TensorService::GetSlice(Context* context, const grpc::ByteBuffer* request) {
   const auto open = [this](const CatalogView& catalog, const v1::GetSliceRequest& parsed,
                            CallRecord& record) {
-    return OpenSingle(catalog, parsed, chunk_bytes_, faults_, record);
+    return OpenSingle(catalog, parsed, chunk_bytes_, faults_, plans_, record);
   };
   return Begin<v1::GetSliceRequest>(CallMethod::kGetSlice, context, *request, open);
 }
@@ -287,7 +301,7 @@ TensorService::Stream* TensorService::GetTensors(Context* context,
                                                  const grpc::ByteBuffer* request) {
   const auto open = [this](const CatalogView& catalog, const BatchRequestView& parsed,
                            CallRecord& record) {
-    return OpenBatch(catalog, parsed, chunk_bytes_, faults_, record);
+    return OpenBatch(catalog, parsed, chunk_bytes_, faults_, plans_, record);
   };
   return Begin(CallMethod::kGetTensors, context, *request,
                [this, open](const Caller& caller, const grpc::ByteBuffer& bytes, CallRecord& record,

@@ -17,6 +17,7 @@
 #include "server/chunk_stream.h"
 #include "server/file_faults.h"
 #include "server/io_pool.h"
+#include "server/plan_budget.h"
 #include "server/stall_watch.h"
 #include "server/turn_queue.h"
 #include "server/work_queue.h"
@@ -52,17 +53,21 @@ class TensorService final
     ActiveStreams::Limits streams;
     std::chrono::milliseconds stall_timeout{0};  // 0: none.
     std::shared_ptr<BufferBudget> buffers;
-    size_t max_turns = 1;              // Messages that are put together at once.
-    IoPool* io = nullptr;              // Outlives the service.
-    FileFaults* faults = nullptr;      // Null, or outlives the service.
-    CallObserver* observer = nullptr;  // Of every call; outlives the service.
+    std::shared_ptr<BufferBudget> answer_buffers;  // Of unary calls.
+    size_t max_turns = 1;                          // Messages that are put together at once.
+    IoPool* io = nullptr;                          // Outlives the service.
+    FileFaults* faults = nullptr;                  // Null, or outlives the service.
+    CallObserver* observer = nullptr;              // Of every call; outlives the service.
   };
 
   // `catalog`, `access` and `queue` must outlive the service.
   TensorService(const LiveCatalog* catalog, const Access* access, WorkQueue* queue,
                 const Options& options)
       : streams_(options.streams),
+        answers_({kMaxAnswers, kMaxAnswers}),
+        answer_buffers_(options.answer_buffers),
         stall_watch_(&streams_, options.stall_timeout),
+        answers_watch_(&answers_, options.stall_timeout),
         turns_(options.buffers, options.max_turns),
         catalog_(catalog),
         access_(access),
@@ -123,8 +128,15 @@ class TensorService final
   Stream* Begin(CallMethod method, Context* context, const grpc::ByteBuffer& request,
                 MakeProducer make_producer);
 
+  // Their memory is the limit.
+  static constexpr size_t kMaxAnswers = 4096;
+
   ActiveStreams streams_;
+  ActiveStreams answers_;  // Of unary calls, those of more than a few lines.
+  const std::shared_ptr<BufferBudget> answer_buffers_;
+  PlanBudget plans_;
   const StallWatch stall_watch_;
+  const StallWatch answers_watch_;
   TurnQueue turns_;
   const LiveCatalog* const catalog_;
   const Access* const access_;

@@ -124,6 +124,7 @@ absl::Span<const uint8_t> Bytes(const void* data, size_t size) {
 bool Allows(Session& session, absl::Span<const uint8_t> bytes) {
   if (session.closed) return false;
   const std::optional<CloseReason> reason = session.frames.Received(bytes, Clock::now());
+  if (session.frames.is_crowded() && session.context->crowded) session.context->crowded();
   if (!reason) return true;
   session.closed = true;
   session.context->counters.Closed(*reason);

@@ -44,6 +44,7 @@ bool WatchedConnection::Received(int fd, absl::Span<const iovec> pieces, size_t 
       const std::optional<CloseReason> found = frames_->Received(piece, now);
       if (!reason) reason = found;
     });
+    if (frames_->is_crowded() && context_->crowded) context_->crowded();
   }
   if (reason) Close(*reason);
   return !closed_;

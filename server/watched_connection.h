@@ -36,6 +36,9 @@ struct GuardContext {
   GuardCounters counters;
   GuardReport report;      // May be empty.
   RefusalReport refusals;  // May be empty.
+  // Told when the calls of one connection may keep one of gRPC's threads busy for long. Quick, from
+  // any thread. May be empty.
+  std::function<void()> crowded;
 };
 
 // Measures and judges what passes over one socket. Thread-safe.

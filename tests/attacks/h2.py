@@ -110,6 +110,7 @@ class Peer:
 
     def __init__(self, address, receive_buffer=None, acknowledge=True, **settings_values):
         self.sock, self.bytes_sent, self._pending = dial(address, receive_buffer=receive_buffer), 0, b""
+        self._windows, self._of_streams = [65535, 65535], {}  # The connection's, each stream's at first; what changed it since.
         self.send(PREFACE + settings(**settings_values))
         if acknowledge:
             self.send(frame(SETTINGS, ACK))
@@ -137,6 +138,36 @@ class Peer:
             if not data:
                 raise Closed
             self._pending += data
+
+    def send_within_windows(self, stream, data):
+        """Sends `data` as DATA frames, as fast as the server allows, and the call goes on. Not to be mixed with receive()."""
+        sent = 0
+        while sent < len(data):
+            while self._windows[0] < MAX_FRAME_BYTES or self._windows[1] + self._of_streams.get(stream, 0) < MAX_FRAME_BYTES:
+                self._take_window()
+            piece = data[sent:sent + MAX_FRAME_BYTES]
+            self.send(frame(DATA, 0, stream, piece))
+            sent += len(piece)
+            self._windows[0] -= len(piece)
+            self._of_streams[stream] = self._of_streams.get(stream, 0) - len(piece)
+
+    def _take_window(self):
+        kind, flags, stream, payload = self.receive()
+        if kind == WINDOW_UPDATE:
+            increment = struct.unpack(">I", payload)[0]
+            if stream == 0:
+                self._windows[0] += increment
+            else:
+                self._of_streams[stream] = self._of_streams.get(stream, 0) + increment
+        elif kind == SETTINGS and not flags & ACK:
+            for number, value in struct.iter_unpack(">HI", payload):
+                if number == INITIAL_WINDOW_SIZE:
+                    self._windows[1] = value
+            self.send(frame(SETTINGS, ACK))
+        elif kind == PING and not flags & ACK:
+            self.send(frame(PING, ACK, 0, payload))
+        elif kind in (GOAWAY, RST_STREAM):
+            raise Closed
 
     def drain(self):
         """Throws away what has come in, so that the server is never held up by us."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import vectors
-from big_store import make_store
+from big_store import make_store_with_names
 from conftest import BIN, ROOT, Server
 from honest_client import HonestClient, percentile
 from observing import Observation
@@ -82,7 +82,7 @@ def main():
     parser.add_argument("attacks", nargs="*", metavar="ATTACK")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        store = make_store(Path(directory) / "store")
+        store = make_store_with_names(Path(directory) / "store")
         for name in options.attacks or vectors.ALL:
             listen = f"unix:{directory}/{name}.sock" if options.unix else "127.0.0.1:0"
             servers = {"raw": [ROOT / "build/release/tests/unguarded_server", listen],

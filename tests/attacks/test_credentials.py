@@ -9,6 +9,7 @@ from certificates import Authority
 from wire import pb, rpc
 
 from big_store import make_store
+from wire_fuzz import answers
 
 LIMIT_SECONDS = 60
 TOKEN, WRONG = "reader-of-everything-7f3a", "no-such-token-0000"
@@ -88,6 +89,12 @@ def test_files_written_on_windows_hold_the_same_tokens(server, store, ctl, tmp_p
     assert "big" in ctl(running).text("--token-file", own, "models")
 
 
+def test_sockets_without_a_file_are_refused(bin_dir, store):
+    """Nothing says who may connect to them."""
+    for address in ("unix-abstract:tensord", "unix-abstract:50051"):
+        assert "no file whose mode" in refused(bin_dir, store, "--listen", address)
+
+
 def test_chains_with_an_intermediate_authority_are_shown_and_taken(server, store, ctl, authority, tmp_path):
     """The server's is shown whole, so that clients need to know the root only; the clients' likewise."""
     between = authority.intermediate(tmp_path / "between")
@@ -136,3 +143,23 @@ def test_reflection_and_unknown_methods_tell_strangers_nothing(server, store, tm
         assert {code for code, _ in told} == {grpc.StatusCode.UNAUTHENTICATED}
         assert len(told) == 2, "one for who shows nothing, one for who shows something wrong"
         assert reflect(channel, bearer(TOKEN), file_containing_symbol="tensord.v1.TensorStore").file_descriptor_response
+
+
+def test_a_reflection_request_names_something_short(server, store):
+    running = server(store)
+    with grpc.insecure_channel(running.address) as channel:
+        code, details = reflect(channel, host="h" * 5000, list_services="")
+        assert code is grpc.StatusCode.INVALID_ARGUMENT and "limit is 4096" in details
+        assert reflect(channel, host="h" * 3000, list_services="").valid_host == "h" * 3000
+
+
+def test_no_setting_of_grpc_logs_tokens(server, store, tmp_path):
+    running = server(store, "--listen", f"unix:{tmp_path}/s.sock", "--auth-token-file", token_file(tmp_path / "tokens"),
+                     "--log-level", "debug", env={**os.environ, "GRPC_VERBOSITY": "debug", "GRPC_TRACE": "all"})
+    with grpc.insecure_channel(running.address) as channel:
+        assert list_models(channel, bearer(TOKEN)) is grpc.StatusCode.OK
+        assert list_models(channel, bearer(WRONG)) is grpc.StatusCode.UNAUTHENTICATED
+    assert answers(running.address)
+    assert running.stop() == 0
+    assert "GRPC_TRACE is ignored" in running.log
+    assert TOKEN not in running.log and WRONG not in running.log

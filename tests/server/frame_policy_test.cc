@@ -206,5 +206,75 @@ TEST(FramePolicyOfAPeer, CallsThatAConnectionLeavesAreCancelledOnes) {
   EXPECT_FALSE(account->TakeCancels(1, {}));
 }
 
+// Of a peer whose other connections have left nothing of its share of unfinished requests.
+class RequestBytesTest : public FramePolicyTest {
+ protected:
+  RequestBytesTest() {
+    peer_->TakeRequestBytes(limits_.peer_request_bytes);
+    policy_.BelongsTo(peer_);
+  }
+  std::optional<CloseReason> Begin(uint32_t stream, uint8_t end, size_t request_bytes) {
+    EXPECT_EQ(Receive(FrameType::kHeaders, kFlagEndHeaders, stream, 100), std::nullopt);
+    return Receive(FrameType::kData, end, stream, request_bytes);
+  }
+  bool PeerHasRoomFor(uint64_t bytes) {
+    const bool has_room = peer_->TakeRequestBytes(bytes);
+    peer_->ReturnRequestBytes(bytes);
+    return has_room;
+  }
+
+  const std::shared_ptr<PeerAccount> peer_ = std::make_shared<PeerAccount>(limits_, now_);
+  const size_t spare_ = limits_.spare_request_bytes;
+};
+
+TEST_F(RequestBytesTest, EndTheConnectionThatHasMoreThanAFewOfThem) {
+  EXPECT_EQ(Begin(1, 0, spare_ / 2), std::nullopt);
+  EXPECT_EQ(Begin(3, 0, spare_ / 2), std::nullopt);
+  EXPECT_EQ(Begin(5, 0, 1), CloseReason::kStreams);
+}
+
+TEST_F(RequestBytesTest, DoNotCountOnceTheAnswerToAllOfThemHasBegun) {
+  for (uint32_t stream = 1; stream < 1000; stream += 2) {
+    ASSERT_EQ(Begin(stream, kFlagEndStream, spare_), std::nullopt) << stream;
+    Send(FrameType::kHeaders, kFlagEndHeaders, stream, 100);
+    ASSERT_FALSE(PeerHasRoomFor(1));
+    ASSERT_TRUE(PeerHasRoomFor(0)) << "all of the stream's own are returned";
+  }
+}
+
+TEST_F(RequestBytesTest, CountWhereTheClientMayGoOn) {
+  EXPECT_EQ(Begin(1, 0, spare_), std::nullopt);
+  Send(FrameType::kHeaders, kFlagEndHeaders, 1, 100);
+  EXPECT_EQ(Receive(FrameType::kData, 0, 1, 1), CloseReason::kStreams);
+}
+
+TEST_F(RequestBytesTest, DoNotCountOnceTheClientHasEndedWhatIsAnswered) {
+  EXPECT_EQ(Begin(1, 0, spare_), std::nullopt);
+  Send(FrameType::kHeaders, kFlagEndHeaders, 1, 100);
+  EXPECT_EQ(Receive(FrameType::kData, kFlagEndStream, 1), std::nullopt);
+  EXPECT_EQ(Begin(3, 0, spare_), std::nullopt);
+}
+
+TEST_F(RequestBytesTest, DoNotCountOnceTheCallHasEnded) {
+  EXPECT_EQ(Begin(1, 0, spare_), std::nullopt);
+  EXPECT_EQ(Receive(FrameType::kRstStream, 0, 1, 4), std::nullopt);
+  EXPECT_EQ(Begin(3, 0, spare_), std::nullopt);
+  Send(FrameType::kHeaders, kFlagEndHeaders | kFlagEndStream, 3, 100);
+  EXPECT_EQ(Begin(5, 0, spare_), std::nullopt);
+}
+
+TEST_F(FramePolicyTest, WhatAConnectionLeavesIsReturnedToItsPeer) {
+  const auto peer = std::make_shared<PeerAccount>(limits_, now_);
+  {
+    FramePolicy leaving(limits_, now_, peer);
+    const std::string begin = kPreface + Frame(FrameType::kHeaders, kFlagEndHeaders, 1, 100) +
+                              Frame(FrameType::kData, 0, 1, 1 << 20);
+    EXPECT_EQ(leaving.Received(Bytes(begin), now_), std::nullopt);
+    EXPECT_FALSE(peer->TakeRequestBytes(limits_.peer_request_bytes));
+    peer->ReturnRequestBytes(limits_.peer_request_bytes);
+  }
+  EXPECT_TRUE(peer->TakeRequestBytes(limits_.peer_request_bytes));
+}
+
 }  // namespace
 }  // namespace tensord

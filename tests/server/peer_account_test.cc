@@ -58,5 +58,13 @@ TEST_F(PeerAccountTest, ExcessesAreForgottenAndNothingIsOwed) {
   EXPECT_FALSE(account_.TakeCancels(1, now_));
 }
 
+TEST_F(PeerAccountTest, RequestBytesCountUntilTheyAreReturned) {
+  const uint64_t most = Limits().peer_request_bytes;
+  EXPECT_TRUE(account_.TakeRequestBytes(most));
+  EXPECT_FALSE(account_.TakeRequestBytes(1));
+  account_.ReturnRequestBytes(2);
+  EXPECT_TRUE(account_.TakeRequestBytes(1));
+}
+
 }  // namespace
 }  // namespace tensord

@@ -114,6 +114,18 @@ TEST(PollingThreads, AParkedThreadComesBackWhenACallDoesNotMove) {
   threads.Release();
 }
 
+TEST(PollingThreads, ACrowdCallsAllBackThoughCallsMove) {
+  Pollers pollers(4);
+  PollingThreads threads(4, pollers.post());
+  threads.CallBegan(kCall);
+  SendUntilParked(threads, 3);
+  while (threads.num_parked() > 0) {
+    threads.Crowded();
+    threads.BytesSent(kCall, 1);
+  }
+  threads.Release();
+}
+
 TEST(PollingThreads, TwoServersLeaveOneThreadToBoth) {
   Pollers pollers(2);
   PollingThreads one(2, pollers.post());
