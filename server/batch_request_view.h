@@ -2,6 +2,7 @@
 // more than reading their tensors.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -42,6 +43,7 @@ class BatchRequestView {
   // can judge the rest, see Canonical.
   static std::optional<BatchRequestView> Read(absl::string_view bytes);
 
+  size_t size_bytes() const { return bytes_.size(); }
   absl::string_view model() const { return model_; }
   absl::string_view version() const { return version_; }
   bool in_request_order() const { return in_request_order_; }

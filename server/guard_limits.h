@@ -27,10 +27,10 @@ struct GuardLimits {
   double cancels_burst = 1000;
   double cancels_per_second = 200;
 
-  // Of all connections of a peer together, also of those that have ended: measured as 50 MiB. A
+  // Of all connections of a peer together, also of those that have ended: measured as 40 MiB. A
   // peer may be many honest clients: beyond it a connection is left the few that do no harm, and
   // only new connections wait, 10 ms for each excess of the last seconds.
-  double peer_cancels_burst = 3000;
+  double peer_cancels_burst = 2400;
   double peer_cancels_per_second = 1000;
   double spare_cancels_burst = 16;
   double spare_cancels_per_second = 5;
@@ -44,7 +44,7 @@ struct GuardLimits {
 
   // Requests that have not come to their end, of all connections of a peer: gRPC keeps what has
   // come of each. Beyond it a connection may have as much as a call in the middle of its request.
-  uint64_t peer_request_bytes = 24 << 20;
+  uint64_t peer_request_bytes = 48 << 20;
   uint64_t spare_request_bytes = 128 << 10;
 
   // A header block with all its CONTINUATIONs, nine bytes of each frame included. gRPC refuses

@@ -24,6 +24,7 @@
 #include "server/list_models.h"
 #include "server/list_tensors.h"
 #include "server/peek_tensor.h"
+#include "server/plan_cost.h"
 #include "server/read_plan.h"
 #include "server/tensor_stream.h"
 #include "src/error.h"
@@ -60,11 +61,19 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Request* request) {
                                                           Request::descriptor()->full_name()));
 }
 
+// Where the call has to run if it cannot run here, for its headers or for its length.
+template <typename Request>
+HeaderWait FindPlace(const CatalogView& view, absl::string_view peer, const Request& request) {
+  HeaderWait wait = WaitForHeaders(view, request);
+  if (!wait.place && !IsQuick(view, wait.model.get(), request)) wait.place = PlaceOfLongCalls(peer);
+  return wait;
+}
+
 // Parses the request of a streaming method and makes its producer with `open(catalog, request,
-// record)`. If that has to wait for headers and `wait` is there, it is set instead.
+// record)`. If that cannot be done here and `wait` is there, it is set instead.
 template <typename Request, typename Open>
 ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::ByteBuffer& bytes,
-                   Open open, CallRecord& record, std::optional<FilePlace>* wait) {
+                   Open open, CallRecord& record, HeaderWait* wait) {
   google::protobuf::Arena arena;  // A batch has many small messages.
   auto* const request = google::protobuf::Arena::CreateMessage<Request>(&arena);
   TENSORD_RETURN_IF_ERROR(Parse(bytes, request));
@@ -72,17 +81,18 @@ ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::By
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(*request));
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
   const CatalogView view(catalog, caller.models);
-  const HeaderWait headers = WaitForHeaders(view, *request);
-  if (wait == nullptr || !headers.place) return open(view, *request, record);
-  *wait = headers.place;
-  return nullptr;
+  if (wait != nullptr) {
+    *wait = FindPlace(view, record.peer, *request);
+    if (wait->place) return nullptr;
+  }
+  return open(view, *request, record);
 }
 
 // The same for a batch, which is read where it lies.
 template <typename Open>
 ProducerOr ProduceBatch(const LiveCatalog& live, const Caller& caller,
                         const grpc::ByteBuffer& bytes, Open open, CallRecord& record,
-                        std::optional<FilePlace>* wait) {
+                        HeaderWait* wait) {
   grpc::Slice slice;
   if (!bytes.DumpToSingleSlice(&slice).ok()) {
     return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
@@ -98,10 +108,11 @@ ProducerOr ProduceBatch(const LiveCatalog& live, const Caller& caller,
   Describe(*request, record);
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
   const CatalogView view(catalog, caller.models);
-  const HeaderWait headers = WaitForHeaders(view, request->model());
-  if (wait == nullptr || !headers.place) return open(view, *request, record);
-  *wait = headers.place;
-  return nullptr;
+  if (wait != nullptr) {
+    *wait = FindPlace(view, record.peer, *request);
+    if (wait->place) return nullptr;
+  }
+  return open(view, *request, record);
 }
 
 // The options that all tensor requests share.
@@ -212,7 +223,7 @@ grpc::ServerUnaryReactor* TensorService::Ask(CallMethod method, Context* context
   const auto call = std::make_shared<UnaryCall<Request>>(
       method, context, observer_, AnswerReactor::Room{&answers_, answer_buffers_.get()}, response);
   grpc::ServerUnaryReactor* const reactor = call->reactor;  // Finished perhaps when we return.
-  HeaderWait headers;
+  HeaderWait wait;
   const absl::Status admitted = [&] {
     TENSORD_ASSIGN_OR_RETURN(const Caller caller, AdmitUnary(call->context));
     TENSORD_RETURN_IF_ERROR(CheckUnarySize(request));
@@ -220,13 +231,13 @@ grpc::ServerUnaryReactor* TensorService::Ask(CallMethod method, Context* context
     Describe(call->request, call->context.record());
     TENSORD_ASSIGN_OR_RETURN(auto catalog, Current(*catalog_));
     call->view.emplace(std::move(catalog), caller.models);
-    headers = WaitForHeaders(*call->view, call->request);
+    wait = FindPlace(*call->view, call->context.record().peer, call->request);
     return absl::OkStatus();
   }();
   if (!admitted.ok()) {
     call->Finish(admitted);
-  } else if (headers.place) {
-    workers_.io->Post({.place = *headers.place, .run = [call, run] { run(call); }});
+  } else if (wait.place) {
+    workers_.io->Post({.place = *wait.place, .run = [call, run, wait] { run(call); }});
   } else {
     run(call);
   }
@@ -238,7 +249,7 @@ TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
                                             const grpc::ByteBuffer& request, Open open) {
   return Begin(method, context, request,
                [this, open](const Caller& caller, const grpc::ByteBuffer& bytes, CallRecord& record,
-                            std::optional<FilePlace>* wait) {
+                            HeaderWait* wait) {
                  return Produce<Request>(*catalog_, caller, bytes, open, record, wait);
                });
 }
@@ -271,12 +282,13 @@ TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
   if (!caller.ok()) return fail(caller.status());
   absl::StatusOr<ActiveStreams::Token> token = streams_.Begin(context->peer(), cancel);
   if (!token.ok()) return fail(token.status());
-  std::optional<FilePlace> wait;
+  HeaderWait wait;
   ProducerOr producer = make_producer(*caller, request, call->record(), &wait);
-  if (wait) {
-    producer = std::make_unique<LateProducer>(*wait, [=, caller = *caller, bytes = request] {
+  if (wait.place) {
+    const auto make = [=, caller = *caller, bytes = request, model = wait.model] {
       return make_producer(caller, bytes, call->record(), nullptr);
-    });
+    };
+    producer = std::make_unique<LateProducer>(*wait.place, make);
   }
   return new ChunkStream(call, std::move(producer), *std::move(token), workers_);
 }
@@ -305,7 +317,7 @@ TensorService::Stream* TensorService::GetTensors(Context* context,
   };
   return Begin(CallMethod::kGetTensors, context, *request,
                [this, open](const Caller& caller, const grpc::ByteBuffer& bytes, CallRecord& record,
-                            std::optional<FilePlace>* wait) {
+                            HeaderWait* wait) {
                  return ProduceBatch(*catalog_, caller, bytes, open, record, wait);
                });
 }
