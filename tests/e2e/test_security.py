@@ -559,8 +559,12 @@ def test_failed_handshakes_are_counted_and_told(server, store, files, authority,
 def test_refused_users_are_told(server, store, ctl, tmp_path):
     started = server(store, "--listen", f"unix:{tmp_path}/s.sock", "--unix-allow-uid", os.getuid() + 4711, "--log-format", "json")
     assert ctl(started).run("--timeout", "1s", "models").returncode != 0
-    told = [line for line in map(json.loads, started.log.splitlines()) if line["msg"] == "a connection is refused"]
-    assert told and {(line["reason"], line["peer"]) for line in told} == {("uid", f"uid:{os.getuid()}")}
+
+    def told():
+        return [line for line in map(json.loads, started.log.splitlines()) if line["msg"] == "a connection is refused"]
+
+    processes.wait_until(told, "the log says so")
+    assert {(line["reason"], line["peer"]) for line in told()} == {("uid", f"uid:{os.getuid()}")}
 
 
 def test_unix_sockets_take_the_allowed_users_only(server, store, ctl, tmp_path):

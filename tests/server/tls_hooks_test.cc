@@ -9,6 +9,8 @@
 #include <cstring>  // For the macro EVP_EC_gen.
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/socket_facts.h"
 #include "server/wire_hooks.h"
@@ -142,6 +144,69 @@ TEST_F(TlsHooks, ASessionIsFoundByTheBytesThatItsSocketBroughtIn) {
   UnwatchSocket(near.get(), connection->facts().cookie);
   EXPECT_TRUE(connection->has_session());
   EXPECT_EQ(peer, "somebody");
+}
+
+// A connection that has not shaken hands yet, and what is reported of it.
+class Handshakes : public TlsHooks {
+ protected:
+  Handshakes() {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    near_ = OwnedFd(ends[0]);
+    far_ = OwnedFd(ends[1]);
+    WatchedConnection::Facts facts{"somebody", false, true, SocketCookie(near_.get()), nullptr};
+    connection_ = std::make_shared<WatchedConnection>(guard_, std::move(facts), Clock::now());
+    WatchSocket(near_.get(), connection_);
+    guard_->report = [this](CloseReason reason, const std::string& peer, const std::string& error) {
+      reports_.push_back(std::string(kCloseReasons[static_cast<size_t>(reason)]) + " " + peer +
+                         ": " + error);
+    };
+  }
+  ~Handshakes() override { UnwatchSocket(near_.get(), connection_->facts().cookie); }
+
+  // What the server's end has received of `text`, somewhere else by now, as gRPC copies it.
+  std::string Receive(const std::string& text) {
+    EXPECT_EQ(send(far_.get(), text.data(), text.size(), 0), text.size());
+    char buffer[1000];
+    iovec into{buffer, sizeof(buffer)};
+    msghdr message{};
+    message.msg_iov = &into;
+    message.msg_iovlen = 1;
+    const ssize_t size = recvmsg(near_.get(), &message, 0);
+    return std::string(buffer, static_cast<size_t>(std::max<ssize_t>(size, 0)));
+  }
+
+  OwnedFd near_, far_;
+  std::shared_ptr<WatchedConnection> connection_;
+  std::vector<std::string> reports_;
+};
+
+TEST_F(Handshakes, AFailureIsToldOnceWithItsSenderAndReason) {
+  const Session session(SSL_new(server_context_.get()));
+  SSL_set_bio(session.get(), BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  SSL_set_accept_state(session.get());
+  const std::string text = Receive("GET / HTTP/1.1\r\n\r\n");
+  BIO_write(SSL_get_rbio(session.get()), text.data(), static_cast<int>(text.size()));
+  const int result = SSL_do_handshake(session.get());
+  EXPECT_EQ(SSL_get_error(session.get(), result), SSL_ERROR_SSL) << "the errors are still there";
+  connection_->Gone();
+  EXPECT_EQ(reports_, std::vector<std::string>{"handshake somebody: http request"});
+  EXPECT_EQ(guard_->counters.closed(CloseReason::kHandshake), 1);
+}
+
+TEST_F(Handshakes, WhoGoesInTheMiddleHasFailed) {
+  Receive("\x16");
+  connection_->Gone();
+  ASSERT_EQ(reports_.size(), 1u);
+  EXPECT_NE(reports_[0].find("ended before"), std::string::npos) << reports_[0];
+}
+
+TEST_F(Handshakes, WhoHasSaidNothingOrFinishedHasNot) {
+  connection_->Gone();
+  Receive("\x16");
+  connection_->FinishedHandshake();
+  connection_->Gone();
+  EXPECT_TRUE(reports_.empty()) << reports_[0];
 }
 
 TEST_F(TlsHooks, WhatAClientReadsIsNotJudged) {
