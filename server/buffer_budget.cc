@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,10 @@ constexpr size_t kPageBytes = 4096;
 
 // Messages of the middle size, while between a half and a quarter of the budget is free.
 constexpr size_t kMiddleBytes = 256 << 10;
+
+// Given back in pieces, so that nobody waits for the lock for longer than a fraction of a
+// millisecond.
+constexpr size_t kReleaseBytes = 2 << 20;
 
 size_t RoundUp(size_t size) { return (size + kPageBytes - 1) / kPageBytes * kPageBytes; }
 
@@ -73,6 +78,8 @@ std::optional<BufferBudget::Buffer> BufferBudget::Take(PeerId peer, size_t wante
     if (!offset) return std::nullopt;
   }
   held_[peer] = held + RoundUp(size);
+  recent_end_ = std::max(recent_end_, *offset + RoundUp(size));
+  resident_end_ = std::max(resident_end_, recent_end_);
   return Buffer(shared_from_this(), peer, memory_ + *offset, size);
 }
 
@@ -98,6 +105,28 @@ void BufferBudget::Return(PeerId peer, const std::byte* data, size_t size) {
   }
   const MutexLock lock(listener_mutex_);
   if (listener_) listener_();
+}
+
+// Places are handed out from below, so that what lies behind the highest one was a burst.
+void BufferBudget::ReleaseUnused() {
+  size_t keep_end = 0;
+  {
+    const MutexLock lock(mutex_);
+    keep_end = std::exchange(recent_end_, extents_.used_end());
+  }
+  while (true) {
+    const MutexLock lock(mutex_);
+    keep_end = std::max(keep_end, recent_end_);  // Somebody may have come in between.
+    if (resident_end_ <= keep_end) return;
+    const size_t size = std::min(kReleaseBytes, resident_end_ - keep_end);
+    if (madvise(memory_ + resident_end_ - size, size, MADV_DONTNEED) != 0) return;
+    resident_end_ -= size;
+  }
+}
+
+size_t BufferBudget::resident_bytes() const {
+  const MutexLock lock(mutex_);
+  return resident_end_;
 }
 
 size_t BufferBudget::used_bytes() const {

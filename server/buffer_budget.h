@@ -61,7 +61,13 @@ class BufferBudget : public std::enable_shared_from_this<BufferBudget> {
   // 1/(n+1), so that there always is something for the next one.
   std::optional<Buffer> Take(PeerId peer, size_t wanted, size_t least);
 
+  // Gives pages back to the system that no buffer has used since the last call: what a burst took
+  // goes when it is over, while what is in steady use stays. To be called now and then.
+  void ReleaseUnused();
+
   size_t used_bytes() const;
+  // Of memory that has been used and not been given back to the system.
+  size_t resident_bytes() const;
 
   // Called whenever memory has come back, deep inside gRPC: `listener` must be quick and not call
   // back. Null: nobody; returns once no call is running.
@@ -79,6 +85,10 @@ class BufferBudget : public std::enable_shared_from_this<BufferBudget> {
   const size_t limit_bytes_;
   mutable Mutex mutex_;
   ExtentPool extents_ ABSL_GUARDED_BY(mutex_);
+  // No page from here on is resident.
+  size_t resident_end_ ABSL_GUARDED_BY(mutex_) = 0;
+  // No buffer has lain behind this since the last ReleaseUnused.
+  size_t recent_end_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<PeerId, size_t> held_ ABSL_GUARDED_BY(mutex_);  // Of peers that hold any.
   Mutex listener_mutex_;
   std::function<void()> listener_ ABSL_GUARDED_BY(listener_mutex_);

@@ -42,4 +42,10 @@ size_t ExtentPool::largest() const {
   return largest;
 }
 
+size_t ExtentPool::used_end() const {
+  if (free_.empty()) return size_;
+  const auto [offset, size] = *free_.rbegin();
+  return offset + size == size_ ? offset : size_;
+}
+
 }  // namespace tensord

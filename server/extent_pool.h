@@ -10,7 +10,7 @@ namespace tensord {
 // Offsets into [0, size). Pieces that are put back join their free neighbours. Not thread-safe.
 class ExtentPool {
  public:
-  explicit ExtentPool(size_t size) : free_size_(size) {
+  explicit ExtentPool(size_t size) : size_(size), free_size_(size) {
     if (size > 0) free_.emplace(0, size);
   }
 
@@ -25,7 +25,11 @@ class ExtentPool {
   // Of the largest piece that Take would find now.
   size_t largest() const;
 
+  // Everything from here on is free.
+  size_t used_end() const;
+
  private:
+  const size_t size_;
   std::map<size_t, size_t> free_;  // Offset to size; no two touch.
   size_t free_size_;
 };

@@ -25,6 +25,10 @@ constexpr std::chrono::milliseconds kLinger(500);
 // For connections whose clients do not go when they are told to: no call runs any more then.
 constexpr std::chrono::milliseconds kFarewell(100);
 
+// What a burst of buffers took is the system's again after one to two of these; what is in steady
+// use is used many times in each.
+constexpr std::chrono::milliseconds kReleaseInterval(1000);
+
 // For calls that run when their connection is too old.
 constexpr int kConnectionAgeGraceMs = 5 * 60'000;
 
@@ -112,6 +116,11 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
                std::shared_ptr<BufferBudget> buffers, std::shared_ptr<BufferBudget> answer_buffers,
                std::unique_ptr<Credentials> credentials)
     : buffers_(std::move(buffers)),
+      release_(kReleaseInterval,
+               [this, answer_buffers] {
+                 buffers_->ReleaseUnused();
+                 answer_buffers->ReleaseUnused();
+               }),
       credentials_(std::move(credentials)),
       guard_(MakeGuard(options)),
       faults_([catalog, observer = options.on_file_fault](const FileFault& fault) {

@@ -23,6 +23,7 @@
 #include "server/polling_threads.h"
 #include "server/stall_watch.h"
 #include "server/tensor_service.h"
+#include "server/ticker.h"
 #include "server/work_queue.h"
 #include "src/live_catalog.h"
 
@@ -105,6 +106,7 @@ class Server {
   void MakeReflection();
 
   const std::shared_ptr<BufferBudget> buffers_;
+  const Ticker release_;                            // Of buffers that have no use now.
   const std::unique_ptr<Credentials> credentials_;  // Before all that serves calls.
   const std::shared_ptr<GuardContext> guard_;
   FileFaults faults_;

@@ -1,7 +1,11 @@
 #include "server/buffer_budget.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -101,6 +105,47 @@ TEST(BufferBudget, FreeMemoryInPiecesGivesSmallerMessages) {
   EXPECT_FALSE(held.empty());
 }
 
+// Of the pages from `begin` on, how many the system keeps in memory.
+size_t NumResident(const std::byte* begin, size_t size) {
+  std::vector<unsigned char> pages(size / 4096);
+  EXPECT_EQ(mincore(const_cast<std::byte*>(begin), size, pages.data()), 0);
+  return static_cast<size_t>(
+      std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return (p & 1) != 0; }));
+}
+
+TEST(BufferBudget, WhatABurstTookGoesBackToTheSystem) {
+  const auto budget = Budget(64 * kMiB);
+  std::vector<Buffer> burst;
+  while (auto buffer = budget->Take(1, kMiB, kLeast)) {
+    std::memset(buffer->data(), 1, buffer->size());
+    burst.push_back(*std::move(buffer));
+  }
+  const std::byte* const begin = burst.front().data();
+  const size_t size = budget->used_bytes();
+  burst.resize(1);
+  budget->ReleaseUnused();  // The burst was since the last call.
+  EXPECT_EQ(NumResident(begin, size), size / 4096);
+  budget->ReleaseUnused();
+  EXPECT_EQ(NumResident(begin, size), burst.front().size() / 4096);
+  EXPECT_EQ(budget->resident_bytes(), burst.front().size());
+  EXPECT_EQ(burst.front().data()[burst.front().size() - 1], std::byte{1});
+  burst.clear();
+  budget->ReleaseUnused();
+  budget->ReleaseUnused();
+  EXPECT_EQ(budget->resident_bytes(), 0u);
+  const auto buffer = budget->Take(1, kMiB, kLeast);
+  std::memset(buffer->data(), 2, buffer->size());
+}
+
+TEST(BufferBudget, WhatIsInSteadyUseStays) {
+  const auto budget = Budget(4 * kMiB);
+  for (int i = 0; i < 3; ++i) {
+    budget->Take(1, kLeast, kLeast);  // And returned.
+    budget->ReleaseUnused();
+    EXPECT_EQ(budget->resident_bytes(), kLeast);
+  }
+}
+
 TEST(BufferBudget, ManyThreadsGetEachTheirOwn) {
   const auto budget = Budget(8 * kMiB);
   std::vector<std::thread> threads;
@@ -118,6 +163,30 @@ TEST(BufferBudget, ManyThreadsGetEachTheirOwn) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(budget->used_bytes(), 0u);
+}
+
+TEST(BufferBudget, BytesInUseAreNeverGivenBack) {
+  const auto budget = Budget(8 * kMiB);
+  std::atomic<bool> over = false;
+  std::thread releasing([&] {
+    while (!over) budget->ReleaseUnused();
+  });
+  std::vector<std::thread> threads;
+  for (PeerId peer = 1; peer <= 3; ++peer) {
+    threads.emplace_back([&budget, peer] {
+      for (int i = 0; i < 500; ++i) {
+        const std::optional<Buffer> buffer = budget->Take(peer, 300 * kKiB, kLeast);
+        if (!buffer) continue;
+        const auto mine = static_cast<std::byte>(peer);
+        std::fill_n(buffer->data(), buffer->size(), mine);
+        ASSERT_EQ(std::count(buffer->data(), buffer->data() + buffer->size(), mine),
+                  static_cast<std::ptrdiff_t>(buffer->size()));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  over = true;
+  releasing.join();
 }
 
 }  // namespace

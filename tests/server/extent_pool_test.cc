@@ -40,6 +40,21 @@ TEST(ExtentPool, PartOfAPieceMayComeBackFirst) {
   EXPECT_EQ(pool.Take(10), 20u);
 }
 
+TEST(ExtentPool, TellsWhereTheLastPieceEnds) {
+  ExtentPool pool(30);
+  EXPECT_EQ(pool.used_end(), 0u);
+  pool.Take(10);
+  pool.Take(10);
+  EXPECT_EQ(pool.used_end(), 20u);
+  pool.Put(0, 10);
+  EXPECT_EQ(pool.used_end(), 20u);
+  pool.Take(10);
+  pool.Take(10);
+  EXPECT_EQ(pool.used_end(), 30u);
+  pool.Put(0, 30);
+  EXPECT_EQ(pool.used_end(), 0u);
+}
+
 TEST(ExtentPool, PiecesNeverOverlapWhateverTheOrder) {
   constexpr size_t kSize = 1000;
   std::mt19937 random(7);
