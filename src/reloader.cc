@@ -195,6 +195,8 @@ void Reloader::Run() {
   while (true) {
     WaitUntil(NextScan(), kSoon | kNow);
     if (Wants(kSoon) && !Wants(kNow)) Settle();
+    // However often it is asked for: what is asked meanwhile is one scan.
+    if (Wants(kNow)) WaitUntil(last_scan_end_ + kPausePerScan * last_scan_cpu_, 0);
     if (Wants(kStop)) return;
     wishes_ &= ~(kSoon | kNow);
     Scan();

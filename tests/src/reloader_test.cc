@@ -112,6 +112,17 @@ TEST_F(ReloaderTest, RequestIsAnswered) {
   EXPECT_TRUE(HasModels(3));
 }
 
+TEST_F(ReloaderTest, RequestsThatComeTooFastAreOneScan) {
+  for (int i = 0; i < 100; ++i) Write("m" + std::to_string(i) + ".safetensors");
+  Start(Only(std::chrono::milliseconds(0), 0));
+  const size_t num_models = live_.Get()->num_models();
+  constexpr size_t kRequests = 10'000;
+  Write("last.safetensors");
+  for (size_t i = 0; i < kRequests; ++i) reloader_->ReloadNow();
+  EXPECT_TRUE(HasModels(num_models + 1));
+  EXPECT_LT(reloader_->counters().num_scans, kRequests / 10);
+}
+
 TEST_F(ReloaderTest, SwappedStoreLinkIsHeard) {
   fs::rename(dir_.Path("store"), dir_.Path("real"));
   WriteSymlink(dir_.Path("store"), "real");
