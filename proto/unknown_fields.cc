@@ -23,6 +23,7 @@ struct Finding {
   ErrorReason reason = ErrorReason::kUnknownField;
   std::string path;
   std::string what;
+  std::string owner = "";  // Of an unknown field: its message's type.
 };
 
 std::optional<Finding> FindUnknown(const Message& message, int depth);
@@ -69,7 +70,8 @@ std::optional<Finding> FindUnknown(const Message& message, int depth) {
   const auto& unknown = message.GetReflection()->GetUnknownFields(message);
   if (!unknown.empty()) {
     return Finding{ErrorReason::kUnknownField, "",
-                   absl::StrCat("field ", unknown.field(0).number())};
+                   absl::StrCat("field ", unknown.field(0).number()),
+                   message.GetDescriptor()->name()};
   }
   const auto& descriptor = *message.GetDescriptor();
   for (int i = 0; i < descriptor.field_count(); ++i) {
@@ -87,7 +89,7 @@ absl::Status CheckNoUnknownFields(const Message& request) {
   const std::string where = absl::StrCat(finding->path, colon, finding->what);
   if (finding->reason != ErrorReason::kUnknownField) return MakeError(finding->reason, where);
   return MakeError(ErrorReason::kUnknownField,
-                   absl::StrCat(where, " of ", request.GetDescriptor()->name(),
+                   absl::StrCat(where, " of ", finding->owner,
                                 " is not known to this server, which is older than the client"),
                    {{"field", where}});
 }

@@ -54,6 +54,10 @@ class Resolver {
   }
 
   absl::StatusOr<ResolvedDim> operator()(const Shard& shard) const {
+    if (shard.count == 0) {
+      return Error(ErrorReason::kBadSlice, absl::StrCat("shard of dimension ", dimension_,
+                                                        ": count is 0, wanted is at least 1"));
+    }
     TENSORD_RETURN_IF_ERROR(CheckShard(shard));
     const Int128 multiple = std::max<Int128>(shard.multiple, 1);
     const Int128 size = std::max(extent_, shard.padded_size);
@@ -68,6 +72,7 @@ class Resolver {
   }
 
  private:
+  // shard.count > 0.
   absl::Status CheckShard(const Shard& shard) const {
     const std::string name = absl::StrCat("shard ", shard.index, " of ", shard.count);
     if (shard.index >= shard.count) {

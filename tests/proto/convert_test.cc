@@ -215,6 +215,8 @@ TEST(UnknownFields, AreNamedByTheirPath) {
   v1::GetTensorsRequest request = FullRequest();
   AddUnknown(*request.mutable_selections(3)->mutable_dims()->mutable_dims(0), 9);
   EXPECT_EQ(path_of(request), "selections[3].dims.dims[0]: field 9");
+  EXPECT_THAT(std::string(Check(request).message()),
+              HasSubstr("selections[3].dims.dims[0]: field 9 of Dim is not known"));
   request = FullRequest();
   AddUnknown(*request.mutable_selections(1)->mutable_range(), 3);
   EXPECT_EQ(path_of(request), "selections[1].range: field 3");

@@ -347,7 +347,7 @@ INSTANTIATE_TEST_SUITE_P(
                {4},
                Dims({Shard{0, 0, 0, 0, false}}),
                kBadSlice,
-               "shard 0 of 0 of dimension 0 of extent 4: the index must be less than the count"},
+               "shard of dimension 0: count is 0, wanted is at least 1"},
         BadRow{"ShardBeyond",
                kU8,
                {4},
