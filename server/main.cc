@@ -49,6 +49,7 @@
 #include "server/store_metrics.h"
 #include "server/version.h"
 #include "src/catalog.h"
+#include "src/file_closer.h"
 #include "src/live_catalog.h"
 #include "src/openssl_exit.h"
 #include "src/reloader.h"
@@ -178,6 +179,7 @@ struct Daemon {
 
   const bool hides_models;  // From whoever shows no credentials, as HTTP's visitors.
 
+  const std::shared_ptr<FileCloser> closer = std::make_shared<FileCloser>();
   LiveCatalog catalog;
   Readiness readiness;
   CallMetrics call_metrics;
@@ -197,6 +199,7 @@ struct Daemon {
 absl::Status StartServer(const Flags& flags, Daemon& daemon) {
   ServerOptions options = flags.server;
   options.observer = &daemon.observers;
+  options.closer = daemon.closer;
   options.guard_report = [&](CloseReason reason, const std::string& peer,
                              const std::string& error) {
     daemon.guard_log.Closed(reason, peer, error);
@@ -263,6 +266,7 @@ void FollowCatalog(const ReloadReport& report, Daemon& daemon) {
 
 absl::Status StartReloading(const Flags& flags, Daemon& daemon) {
   CatalogOptions catalog = flags.catalog;
+  catalog.closer = daemon.closer;
   catalog.num_threads = std::max(1u, std::thread::hardware_concurrency());
   ReloaderOptions options;
   options.rescan_interval = RescanIntervalOf(flags);

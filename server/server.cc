@@ -128,6 +128,7 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
         if (observer) observer(fault);
       }),
       io_(options.io_threads),
+      closer_(options.closer != nullptr ? options.closer : std::make_shared<FileCloser>()),
       polling_(PollingThreads::OfGrpc(),
                [this](std::function<void()> work) { poster_->Post(std::move(work)); }),
       observers_(Observers(options.observer, &polling_)),
@@ -144,6 +145,9 @@ Server::Server(const ServerOptions& options, const LiveCatalog* catalog,
       reflection_calls_(kReflectionCalls),
       reflection_watch_(&reflection_calls_, options.stall_timeout) {
   guard_->crowded = [this] { polling_.Crowded(); };
+  closer_->SetPost([this](const FilePlace& place, std::function<void()> close) {
+    io_.Post({.place = place, .run = std::move(close)});
+  });
 }
 
 void Server::MakeReflection() {
@@ -193,6 +197,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
 
 Server::~Server() {
   if (server_ != nullptr) Shutdown(std::chrono::milliseconds(0));
+  closer_->SetPost(nullptr);
 }
 
 void Server::Name(const Listener& listener) {

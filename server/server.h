@@ -25,6 +25,7 @@
 #include "server/tensor_service.h"
 #include "server/ticker.h"
 #include "server/work_queue.h"
+#include "src/file_closer.h"
 #include "src/live_catalog.h"
 
 namespace tensord {
@@ -48,8 +49,11 @@ struct ServerOptions {
   std::chrono::milliseconds max_connection_age{0};  // 0: connections may live for ever.
   Reflection reflection = Reflection::kAuto;
   GuardLimits guard;
-  GuardReport guard_report;            // May be empty.
-  RefusalReport refusal_report;        // May be empty.
+  GuardReport guard_report;      // May be empty.
+  RefusalReport refusal_report;  // May be empty.
+  // While the server lives, what it is given to close is closed by the server's I/O threads. Null:
+  // nothing is given.
+  std::shared_ptr<FileCloser> closer;
   FileFaults::Observer on_file_fault;  // May be null.
   CallObserver* observer = nullptr;    // Of every call; outlives the server.
 };
@@ -112,6 +116,7 @@ class Server {
   FileFaults faults_;
   WorkQueue queue_;  // These two before the service, because streams use them up to their end.
   IoPool io_;
+  const std::shared_ptr<FileCloser> closer_;  // Never null; posts to io_.
   PollingThreads polling_;
   CallObservers observers_;
   TensorService service_;

@@ -186,6 +186,7 @@ ModelSource Catalog::State::SourceOf(const NameTarget& target) const {
   source.mappings = std::shared_ptr<MappingCache>(base, &base->mappings);
   source.num_headers_read = &base->num_headers_read;
   source.read_mode = base->options.read_mode;
+  source.closer = base->options.closer;
   if (target.model) {
     source.group = inventory.models[*target.model].group;
     source.short_name = names.ShortName(*target.model);

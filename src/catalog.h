@@ -10,6 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "src/file_closer.h"
 #include "src/file_place.h"
 #include "src/model.h"
 #include "src/read_mode.h"
@@ -37,6 +38,7 @@ struct CatalogOptions {
   // Files kept open between requests, up to kMaxOpenFiles; 0: DefaultMaxOpenFiles.
   size_t max_open_files = 0;
   ReadMode read_mode = ReadMode::kAuto;
+  std::shared_ptr<const FileCloser> closer;  // Of remote files; null: they are closed in place.
 };
 
 // How a catalog differs from the one before it, in models.

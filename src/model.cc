@@ -157,7 +157,7 @@ std::shared_ptr<const ServedFile> Model::FindMapping(size_t file) const {
 absl::StatusOr<std::shared_ptr<const ServedFile>> Model::OpenAndMap(
     const std::string& real_path) const {
   TENSORD_ASSIGN_OR_RETURN(OwnedFd fd, root_->OpenFile(real_path));
-  return ServedFile::Open(std::move(fd), read_mode_);
+  return ServedFile::Open(std::move(fd), read_mode_, closer_);
 }
 
 absl::StatusOr<std::shared_ptr<const ServedFile>> Model::MapAsIs(const std::string& real_path,

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "src/file_closer.h"
 #include "src/file_identity.h"
 #include "src/file_place.h"
 #include "src/lazy.h"
@@ -199,6 +200,7 @@ class Model {
   bool is_outdated_ = false;
   std::shared_ptr<MappingCache> mappings_cache_;
   ReadMode read_mode_ = ReadMode::kAuto;
+  std::shared_ptr<const FileCloser> closer_;
 
   Lazy<std::vector<uint32_t>> natural_order_;
   Lazy<std::vector<uint32_t>> file_order_;

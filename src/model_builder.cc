@@ -33,6 +33,7 @@ ModelBuilder::ModelBuilder(const ModelSource& source)
   model_->group_ = source.group.name;
   model_->mappings_cache_ = source.mappings;
   model_->read_mode_ = source.read_mode;
+  model_->closer_ = source.closer;
 }
 
 std::shared_ptr<const Model> ModelBuilder::Build(size_t num_threads) && {

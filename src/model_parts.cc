@@ -154,7 +154,7 @@ absl::StatusOr<SafetensorsFile> PartsReader::ReadHeader(ModelPart& part) {
   absl::StatusOr<SafetensorsFile> file = ReadSafetensorsFile(fd.get());
   if (!file.ok() || !source_.mappings->HasRoomAhead(num_mapped_)) return file;
   absl::StatusOr<std::shared_ptr<const ServedFile>> mapping =
-      ServedFile::Open(std::move(fd), source_.read_mode);
+      ServedFile::Open(std::move(fd), source_.read_mode, source_.closer);
   if (mapping.ok() && (*mapping)->identity() == file->identity) {
     part.mapping = *std::move(mapping);
     ++num_mapped_;

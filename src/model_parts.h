@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "src/file_closer.h"
 #include "src/grouping.h"
 #include "src/mapping_cache.h"
 #include "src/model.h"
@@ -33,6 +34,7 @@ struct ModelSource {
   std::string short_name;
   std::shared_ptr<MappingCache> mappings;
   ReadMode read_mode = ReadMode::kAuto;
+  std::shared_ptr<const FileCloser> closer;  // May be null.
   // As it was before, or one with the same files; null when nothing is known of them.
   std::shared_ptr<const Model> former;
   std::atomic<uint64_t>* num_headers_read = nullptr;  // Counts. Must outlive the building.

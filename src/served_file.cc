@@ -54,10 +54,12 @@ ssize_t ReadSome(int fd, uint64_t offset, absl::Span<std::byte> destination, int
 ServedFile::ServedFile(OwnedFd fd, const FileIdentity& identity)
     : fd_(std::move(fd)), identity_(identity) {}
 
-absl::StatusOr<std::shared_ptr<const ServedFile>> ServedFile::Open(OwnedFd fd, ReadMode mode) {
+absl::StatusOr<std::shared_ptr<const ServedFile>> ServedFile::Open(
+    OwnedFd fd, ReadMode mode, std::shared_ptr<const FileCloser> closer) {
   TENSORD_ASSIGN_OR_RETURN(const FileIdentity identity, IdentifyFile(fd.get()));
   std::shared_ptr<ServedFile> file(new ServedFile(std::move(fd), identity));
   file->file_system_ = FileSystemOf(file->fd_.get());
+  file->closer_ = std::move(closer);
   const bool maps = mode == ReadMode::kMmap || (mode == ReadMode::kAuto && !file->is_remote());
   if (maps) TENSORD_RETURN_IF_ERROR(file->Map());
   return file;
@@ -65,7 +67,16 @@ absl::StatusOr<std::shared_ptr<const ServedFile>> ServedFile::Open(OwnedFd fd, R
 
 ServedFile::~ServedFile() {
   guard_.reset();
-  if (data_ != nullptr) munmap(const_cast<std::byte*>(data_), identity_.size_bytes);
+  const auto close = [data = const_cast<std::byte*>(data_), size = identity_.size_bytes,
+                      fd = std::make_shared<OwnedFd>(std::move(fd_))] {
+    if (data != nullptr) munmap(data, size);
+    *fd = OwnedFd();
+  };
+  if (closer_ != nullptr && is_remote()) {
+    closer_->Close(PlaceOf(identity_), close);
+  } else {
+    close();
+  }
 }
 
 absl::Status ServedFile::Map() {

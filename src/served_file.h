@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "src/fault_guard.h"
+#include "src/file_closer.h"
 #include "src/file_identity.h"
 #include "src/file_system.h"
 #include "src/owned_fd.h"
@@ -30,8 +31,10 @@ class ServedFile {
  public:
   // Makes no use of the file's bytes yet. May wait for the file system.
   // Errors: FILE_INVALID for anything but a regular file; READ_ERROR otherwise.
-  static absl::StatusOr<std::shared_ptr<const ServedFile>> Open(OwnedFd fd, ReadMode mode);
+  static absl::StatusOr<std::shared_ptr<const ServedFile>> Open(
+      OwnedFd fd, ReadMode mode, std::shared_ptr<const FileCloser> closer = nullptr);
 
+  // A remote file is closed by `closer`, any other, or without one, here.
   ~ServedFile();
   ServedFile(const ServedFile&) = delete;
   ServedFile& operator=(const ServedFile&) = delete;
@@ -83,12 +86,13 @@ class ServedFile {
   absl::Status Broken(absl::Status status) const;
 
   // Set by Open, before anybody shares the object.
-  const OwnedFd fd_;
+  OwnedFd fd_;
   const FileIdentity identity_;
   FileSystemKind file_system_ = FileSystemKind::kRemote;
   bool may_ask_mincore_ = false;
   const std::byte* data_ = nullptr;
   std::optional<GuardedRange> guard_;  // Of data_.
+  std::shared_ptr<const FileCloser> closer_;
 
   mutable std::atomic<bool> broken_ = false;
 };

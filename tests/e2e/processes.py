@@ -1,4 +1,6 @@
 """What the kernel says of a process."""
+import contextlib
+import os
 import re
 import time
 from pathlib import Path
@@ -12,6 +14,15 @@ def anon_bytes(pid):
 
 def num_fds(pid):
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def open_files(pid):
+    """Paths of what its descriptors are open for."""
+    paths = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # Closed in between.
+            paths.append(os.readlink(fd))
+    return paths
 
 
 def num_threads(pid):

@@ -79,6 +79,14 @@ static int Read(const char* path, char* buffer, size_t size, off_t offset, struc
   return count >= 0 ? (int)count : -errno;
 }
 
+// What close() waits for.
+static int Flush(const char* path, struct fuse_file_info* info) {
+  (void)info;
+  const struct timespec pause = {0, 20000000};
+  while (Steering(".hold", path) > 0) nanosleep(&pause, NULL);
+  return 0;
+}
+
 static int Release(const char* path, struct fuse_file_info* info) {
   (void)path;
   close((int)info->fh);
@@ -86,7 +94,7 @@ static int Release(const char* path, struct fuse_file_info* info) {
 }
 
 static const struct fuse_operations operations = {
-    .getattr = GetAttributes, .readdir = ReadDirectory, .open = Open, .read = Read, .release = Release};
+    .getattr = GetAttributes, .readdir = ReadDirectory, .open = Open, .read = Read, .flush = Flush, .release = Release};
 
 int main(int argc, char** argv) {
   if (argc < 3 || realpath(argv[1], directory) == NULL) {
