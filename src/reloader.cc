@@ -95,6 +95,9 @@ absl::Status Reloader::LoadFirst(const std::vector<StoreOptions>& stores,
   ReloadReport report;
   report.current = *std::move(catalog);
   Publish(std::move(report), begin, cpu_begin);
+  // This one has parsed every header. What a scan of unchanged files takes is not known yet, so
+  // that nothing keeps the first one waiting.
+  last_scan_took_ = last_scan_cpu_ = Clock::duration::zero();
   return absl::OkStatus();
 }
 
