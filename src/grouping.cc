@@ -8,7 +8,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "src/escape.h"
 
 namespace tensord {
 namespace {
@@ -93,6 +95,28 @@ GroupedName GroupOf(absl::string_view name) {
   absl::string_view variant = name.substr(infix + kIndexInfix.size());  // ".json", ".fp16.json"
   absl::ConsumeSuffix(&variant, ".json");
   return GroupedName{absl::StrCat(name.substr(0, infix), variant), std::nullopt};
+}
+
+std::vector<std::string> MissingShards(absl::string_view group,
+                                       absl::Span<const ShardNumber> present) {
+  constexpr size_t kMaxShown = 10;
+  std::map<uint64_t, std::set<uint64_t>> sets;  // By count.
+  for (const ShardNumber& shard : present) sets[shard.count].insert(shard.number);
+  std::vector<std::string> sentences;
+  for (const auto& [count, numbers] : sets) {
+    if (numbers.size() >= count) continue;
+    const uint64_t first = numbers.contains(0) ? 0 : 1;
+    std::vector<uint64_t> missing;
+    for (uint64_t n = first; n < first + count && missing.size() < kMaxShown; ++n) {
+      if (!numbers.contains(n)) missing.push_back(n);
+    }
+    const uint64_t num_missing = count - numbers.size();
+    sentences.push_back(absl::StrCat(
+        num_missing, " of ", count, " shards of ", Quote(group), num_missing == 1 ? " is" : " are",
+        " missing: ", num_missing == 1 ? "number " : "numbers ", absl::StrJoin(missing, ", "),
+        num_missing > missing.size() ? ", ..." : ""));
+  }
+  return sentences;
 }
 
 std::vector<FileGroup> GroupFiles(const ScannedDirectory& directory, IndexReader read_index) {

@@ -10,6 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "src/model_index.h"
 #include "src/store_scan.h"
 
@@ -29,6 +30,11 @@ struct GroupedName {
 // The group of a tensor or index file by its name, e.g. of `X.safetensors.index.fp16.json`
 // "X.fp16".
 GroupedName GroupOf(absl::string_view name);
+
+// A sentence for each set of shards of `group` of which some are missing; the numbers that are
+// there may be of sets of different counts. Numbers begin at 1, or with some writers at 0.
+std::vector<std::string> MissingShards(absl::string_view group,
+                                       absl::Span<const ShardNumber> present);
 
 // Files are indices into ScannedDirectory::files, in order of name.
 struct FileGroup {

@@ -4,11 +4,9 @@
 #include <array>
 #include <map>
 #include <queue>
-#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "src/error.h"
 #include "src/escape.h"
 #include "src/version.h"
@@ -127,27 +125,14 @@ void ModelBuilder::ReportStrays() {
 
 void ModelBuilder::ReportMissingShards() {
   if (source_.is_file_alone) return;
-  constexpr size_t kMaxShown = 10;
-  std::map<uint64_t, std::set<uint64_t>> numbers;  // By count.
+  std::vector<ShardNumber> present;
   for (const ModelPart& part : parts_.parts) {
-    const std::optional<ShardNumber> shard = GroupOf(part.name).shard;
-    if (shard) numbers[shard->count].insert(shard->number);
-  }
-  for (const auto& [count, present] : numbers) {
-    if (present.size() >= count) continue;
-    // Numbers begin at 1, with some writers at 0.
-    const uint64_t first = present.contains(0) ? 0 : 1;
-    std::vector<uint64_t> missing;
-    for (uint64_t n = first; n < first + count && missing.size() < kMaxShown; ++n) {
-      if (!present.contains(n)) missing.push_back(n);
+    if (const std::optional<ShardNumber> shard = GroupOf(part.name).shard) {
+      present.push_back(*shard);
     }
-    const uint64_t num_missing = count - present.size();
-    const uint32_t problem = AddProblem(
-        "", ErrorReason::kShardMissing,
-        absl::StrCat(num_missing, " of ", count, " shards of ", Quote(source_.group.name),
-                     num_missing == 1 ? " is" : " are",
-                     " missing: ", num_missing == 1 ? "number " : "numbers ",
-                     absl::StrJoin(missing, ", "), num_missing > missing.size() ? ", ..." : ""));
+  }
+  for (std::string& sentence : MissingShards(source_.group.name, present)) {
+    const uint32_t problem = AddProblem("", ErrorReason::kShardMissing, std::move(sentence));
     if (!model_->doubt_) model_->doubt_ = problem;
   }
 }

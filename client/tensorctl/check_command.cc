@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "client/tensorctl/checkpoint_check.h"
 #include "src/error.h"
 #include "src/escape.h"
 #include "src/safetensors_file.h"
@@ -37,6 +38,10 @@ Verdict VerdictOf(const absl::Status& status) {
 }
 
 Verdict CheckFile(const std::string& path) {
+  if (IsIndexPath(path)) {
+    const absl::StatusOr<uint64_t> num_tensors = CheckIndex(path);
+    return num_tensors.ok() ? Verdict{"", "", *num_tensors} : VerdictOf(num_tensors.status());
+  }
   const auto file = OpenSafetensorsFile(path);
   return file.ok() ? Verdict{"", "", file->header->num_tensors()} : VerdictOf(file.status());
 }
@@ -55,51 +60,78 @@ absl::Status Report(const std::string& path, const Verdict& verdict, const Conso
   return console.PrintJson(object);
 }
 
-// Sorted. What cannot be listed is an error of the whole walk: a file that nobody looked at must
-// not count as good.
-absl::StatusOr<std::vector<std::string>> FilesBelow(const std::string& directory) {
-  std::vector<std::string> files;
+// What a walk has found, each sorted.
+struct FoundFiles {
+  std::vector<std::string> tensors;  // *.safetensors
+  std::vector<std::string> indices;
+};
+
+// What cannot be listed is an error of the whole walk: a file that nobody looked at must not count
+// as good.
+absl::StatusOr<FoundFiles> FilesBelow(const std::string& directory) {
+  FoundFiles found;
   std::error_code error;
   for (auto it = fs::recursive_directory_iterator(directory, error);
        !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
     std::error_code ignored;
-    if (it->path().extension() == ".safetensors" && !it->is_directory(ignored)) {
-      files.push_back(it->path().string());
+    const bool is_index = IsIndexPath(it->path().string());
+    if ((!is_index && it->path().extension() != ".safetensors") || it->is_directory(ignored)) {
+      continue;
     }
+    (is_index ? found.indices : found.tensors).push_back(it->path().string());
   }
   if (error) return absl::ErrnoToStatus(error.value(), "cannot list the directory");
-  if (files.empty()) return absl::NotFoundError("no *.safetensors file below this directory");
-  std::sort(files.begin(), files.end());
-  return files;
+  if (found.tensors.empty() && found.indices.empty()) {
+    return absl::NotFoundError("no *.safetensors file below this directory");
+  }
+  std::sort(found.tensors.begin(), found.tensors.end());
+  std::sort(found.indices.begin(), found.indices.end());
+  return found;
 }
 
-absl::StatusOr<ExitCode> CheckAll(const std::vector<std::string>& files, const Console& console) {
-  ExitCode code = ExitCode::kOk;
-  for (const std::string& file : files) {
-    const Verdict verdict = CheckFile(file);
-    if (!verdict.error.empty()) code = ExitCode::kFailed;
-    TENSORD_RETURN_IF_ERROR(Report(file, verdict, console));
+// Reports, and remembers whether anything was bad.
+class Reporter {
+ public:
+  explicit Reporter(const Console& console) : console_(console) {}
+
+  absl::Status Add(const std::string& path, const Verdict& verdict) {
+    if (!verdict.error.empty()) code_ = ExitCode::kFailed;
+    return Report(path, verdict, console_);
   }
-  return code;
+  ExitCode code() const { return code_; }
+
+ private:
+  const Console& console_;
+  ExitCode code_ = ExitCode::kOk;
+};
+
+// Each file, and then only those checkpoints that lack something.
+absl::Status CheckDirectory(const std::string& path, Reporter& reporter) {
+  const absl::StatusOr<FoundFiles> found = FilesBelow(path);
+  if (!found.ok()) return reporter.Add(path, VerdictOf(found.status()));
+  for (const std::string& file : found->tensors) {
+    TENSORD_RETURN_IF_ERROR(reporter.Add(file, CheckFile(file)));
+  }
+  for (const std::string& index : found->indices) {
+    const Verdict verdict = CheckFile(index);
+    if (!verdict.error.empty()) TENSORD_RETURN_IF_ERROR(reporter.Add(index, verdict));
+  }
+  for (const auto& [where, status] : FindIncomplete(found->tensors, found->indices)) {
+    TENSORD_RETURN_IF_ERROR(reporter.Add(where, VerdictOf(status)));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<ExitCode> RunCheck(const CheckOptions& options, const Console& console) {
-  ExitCode worst = ExitCode::kOk;
+  Reporter reporter(console);
   for (const std::string& path : options.paths) {
     std::error_code ignored;
-    absl::StatusOr<std::vector<std::string>> files = std::vector<std::string>{path};
-    if (fs::is_directory(path, ignored)) files = FilesBelow(path);
-    if (!files.ok()) {
-      worst = ExitCode::kFailed;
-      TENSORD_RETURN_IF_ERROR(Report(path, VerdictOf(files.status()), console));
-      continue;
-    }
-    TENSORD_ASSIGN_OR_RETURN(const ExitCode code, CheckAll(*files, console));
-    if (code != ExitCode::kOk) worst = code;
+    TENSORD_RETURN_IF_ERROR(fs::is_directory(path, ignored) ? CheckDirectory(path, reporter)
+                                                            : reporter.Add(path, CheckFile(path)));
   }
-  return worst;
+  return reporter.code();
 }
 
 }  // namespace tensord::ctl

@@ -85,8 +85,10 @@ CommandResult RunProbe(const ProbeOptions& options, const GlobalOptions& global,
                        const Console& console);
 
 // Needs no server. A line for each file as soon as it is known; directories are walked for
-// *.safetensors, in order of name, through links to files but not to directories. kFailed when any
-// file is bad, cannot be read, or a directory holds none.
+// *.safetensors, in order of name, through links to files but not to directories. Then a line for
+// each checkpoint there that is not complete: of its index, or of what its shards are called. An
+// index that is asked for by its path is judged as a file is. kFailed when any of them is bad,
+// cannot be read, or a directory holds none.
 struct CheckOptions {
   std::vector<std::string> paths;
 };

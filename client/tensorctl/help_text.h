@@ -105,7 +105,8 @@ inline constexpr char kProbeExamples[] =
 inline constexpr char kCheckExamples[] =
     "Needs no server. One line each: `PATH: OK` or `PATH: ErrorVariant: reason`; exit code 1 if "
     "any is\n"
-    "bad. Directories are walked for *.safetensors. --json prints one object a line:\n"
+    "bad. Directories are walked for *.safetensors; a checkpoint there that lacks a shard, or a\n"
+    "tensor of its index, has a line more. --json prints one object a line:\n"
     "path, ok, error, message, tensors.\n"
     "\n"
     "Examples:\n"

@@ -1,5 +1,6 @@
 #include "src/grouping.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace tensord {
@@ -45,6 +46,22 @@ INSTANTIATE_TEST_SUITE_P(
         NameRow{"IndexVariantBehind", "model.safetensors.index.fp16.json", "model.fp16", 0, 0},
         NameRow{"IndexVariantBefore", "model.fp16.safetensors.index.json", "model.fp16", 0, 0}),
     [](const auto& row) { return row.param.label; });
+
+TEST(MissingShards, AreCountedAndNumbered) {
+  using testing::ElementsAre;
+  using Numbers = std::vector<ShardNumber>;
+  EXPECT_TRUE(MissingShards("x", Numbers{{1, 2}, {2, 2}}).empty());
+  EXPECT_TRUE(MissingShards("x", Numbers{{0, 2}, {1, 2}}).empty());
+  EXPECT_THAT(MissingShards("x", Numbers{{1, 2}}),
+              ElementsAre("1 of 2 shards of \"x\" is missing: number 2"));
+  EXPECT_THAT(MissingShards("x", Numbers{{0, 3}}),
+              ElementsAre("2 of 3 shards of \"x\" are missing: numbers 1, 2"));
+  EXPECT_THAT(
+      MissingShards("x", Numbers{{2, 2}, {1, 1000}}),
+      ElementsAre("1 of 2 shards of \"x\" is missing: number 1",
+                  "999 of 1000 shards of \"x\" are missing: numbers 2, 3, 4, 5, 6, 7, 8, 9, "
+                  "10, 11, ..."));
+}
 
 }  // namespace
 }  // namespace tensord

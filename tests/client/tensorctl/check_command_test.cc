@@ -72,6 +72,88 @@ TEST_F(CheckTest, NothingToCheckIsNotOk) {
   EXPECT_EQ(code_, ExitCode::kFailed);
 }
 
+class CheckCheckpointTest : public CheckTest {
+ protected:
+  void SetUp() override {
+    CheckTest::SetUp();
+    fs::remove(Path("good.safetensors"));
+    WriteShard("sub/x-00001-of-00002.safetensors", "a");
+    WriteShard("sub/x-00002-of-00002.safetensors", "b");
+  }
+  void WriteShard(const std::string& name, const std::string& tensor) {
+    Write(name, SafetensorsFileHeader(tensor, Dtype::kU8, {1}, 1) + "x");
+  }
+  void WriteIndex(const std::string& weight_map) {
+    Write("sub/x.safetensors.index.json", R"({"weight_map": )" + weight_map + "}");
+  }
+  // The last line of `check`, the others being those of good files.
+  std::string LastLine() {
+    std::string text = Check({root_.string()});
+    text.pop_back();
+    return text.substr(text.rfind('\n') + 1);
+  }
+};
+
+constexpr char kWholeMap[] =
+    R"({"a": "x-00001-of-00002.safetensors", "b": "x-00002-of-00002.safetensors"})";
+
+TEST_F(CheckCheckpointTest, ACompleteOneHasNoLineOfItsOwn) {
+  const std::string both = Path("sub/x-00001-of-00002.safetensors") + ": OK\n" +
+                           Path("sub/x-00002-of-00002.safetensors") + ": OK\n";
+  EXPECT_EQ(Check({root_.string()}), both);
+  EXPECT_EQ(code_, ExitCode::kOk);
+  WriteIndex(kWholeMap);
+  EXPECT_EQ(Check({root_.string()}), both);
+  EXPECT_EQ(code_, ExitCode::kOk);
+}
+
+TEST_F(CheckCheckpointTest, AShardThatIsMissingIsNumbered) {
+  fs::remove(Path("sub/x-00002-of-00002.safetensors"));
+  EXPECT_EQ(LastLine(),
+            Path("sub/x") + ": SHARD_MISSING: 1 of 2 shards of \"x\" is missing: number 2");
+  EXPECT_EQ(code_, ExitCode::kFailed);
+}
+
+TEST_F(CheckCheckpointTest, AShardThatIsMissingIsNamedByTheIndex) {
+  WriteIndex(kWholeMap);
+  fs::remove(Path("sub/x-00002-of-00002.safetensors"));
+  EXPECT_EQ(LastLine(), Path("sub/x.safetensors.index.json") +
+                            ": SHARD_MISSING: 1 file is missing: \"x-00002-of-00002.safetensors\"");
+  EXPECT_EQ(code_, ExitCode::kFailed);
+}
+
+TEST_F(CheckCheckpointTest, TheIndexDecidesWhichShardsThereAre) {
+  fs::remove(Path("sub/x-00002-of-00002.safetensors"));
+  WriteIndex(R"({"a": "x-00001-of-00002.safetensors"})");
+  Check({root_.string()});
+  EXPECT_EQ(code_, ExitCode::kOk);
+}
+
+TEST_F(CheckCheckpointTest, ATensorThatIsMissingIsNamed) {
+  WriteIndex(R"({"c": "x-00001-of-00002.safetensors"})");
+  EXPECT_EQ(
+      LastLine(),
+      Path("sub/x.safetensors.index.json") +
+          ": FILE_INVALID: file \"x-00001-of-00002.safetensors\" lacks tensor \"c\", which the "
+          "index places in it");
+  EXPECT_EQ(code_, ExitCode::kFailed);
+}
+
+TEST_F(CheckCheckpointTest, AnIndexByItsPathIsAFile) {
+  WriteIndex(kWholeMap);
+  EXPECT_EQ(Check({Path("sub/x.safetensors.index.json")}),
+            Path("sub/x.safetensors.index.json") + ": OK\n");
+  EXPECT_EQ(code_, ExitCode::kOk);
+  Write("sub/x-00002-of-00002.safetensors", "short");
+  EXPECT_NE(Check({Path("sub/x.safetensors.index.json")}).find(": HeaderTooSmall"),
+            std::string::npos);
+  WriteIndex("[]");
+  EXPECT_NE(
+      Check({Path("sub/x.safetensors.index.json")}).find(": FILE_INVALID: weight_map is no object"),
+      std::string::npos);
+  EXPECT_EQ(code_, ExitCode::kFailed);
+}
+
 TEST_F(CheckTest, PathsAreEscaped) {
   Write("a\x1b\nb.safetensors", "");
   const std::string text = Check({Path("a\x1b\nb.safetensors")});
