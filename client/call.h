@@ -22,6 +22,7 @@ struct CallCounters {
 // CallOptions with their defaults filled in.
 struct Call {
   absl::Time deadline = absl::InfiniteFuture();
+  absl::Duration connect_timeout = absl::Seconds(10);
   std::string version;                      // Empty: any.
   std::vector<Cancellation> cancellations;  // Any of them ends the call.
   bool restart_on_version_change = false;

@@ -42,6 +42,8 @@ class Client::Impl {
     Call call;
     call.deadline =
         options.deadline.value_or(absl::Now() + connections_->options().default_timeout);
+    call.connect_timeout =
+        options.connect_timeout.value_or(connections_->options().connect_timeout);
     call.version = options.version;
     call.request_id = IsRequestId(options.request_id) ? options.request_id : MakeRequestId();
     call.restart_on_version_change = options.restart_on_version_change;

@@ -186,7 +186,7 @@ absl::Status Connection::Run(const Call& call,
 }
 
 absl::Status Connection::WaitForConnection(const Call& call) const {
-  const absl::Time until = std::min(call.deadline, absl::Now() + options_.connect_timeout);
+  const absl::Time until = std::min(call.deadline, absl::Now() + call.connect_timeout);
   while (true) {
     if (call.IsCancelled()) return absl::CancelledError("the call was cancelled");
     const grpc_connectivity_state state = channel_->GetState(/*try_to_connect=*/true);
@@ -215,7 +215,7 @@ absl::Status Connection::ExplainNoConnection(const Call& call) const {
         absl::StrCat("no connection to ", address_, " before the deadline: ", cause));
   }
   return absl::UnavailableError(absl::StrCat("no connection to ", address_, " within ",
-                                             absl::FormatDuration(options_.connect_timeout), ": ",
+                                             absl::FormatDuration(call.connect_timeout), ": ",
                                              cause));
 }
 

@@ -69,9 +69,9 @@ absl::Status RetryLoop::BackOff(const absl::Status& failure) {
   const absl::Time now = absl::Now();
   if (IsNotServingYet(failure)) {
     not_serving_since_ = std::min(not_serving_since_, now);
-    if (now - not_serving_since_ >= options_.connect_timeout) {
+    if (now - not_serving_since_ >= call_.connect_timeout) {
       gave_up_ =
-          absl::StrCat("it would not serve for ", absl::FormatDuration(options_.connect_timeout));
+          absl::StrCat("it would not serve for ", absl::FormatDuration(call_.connect_timeout));
       return failure;
     }
   } else if (num_fruitless_ >= options_.max_resumes_without_progress) {

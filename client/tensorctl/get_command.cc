@@ -116,8 +116,9 @@ CommandResult RunGet(const GetOptions& options, const Session& session) {
   const bool to_stdout = options.output == "-";
   const bool show_progress =
       console.error_is_terminal() && !(to_stdout && console.output_is_terminal());
+  const CallOptions patient = session.Patiently(call);
   const auto copy = [&](const Writer& write) {
-    return CopyResult(options.model, target, plan.size_bytes(), session, call, show_progress,
+    return CopyResult(options.model, target, plan.size_bytes(), session, patient, show_progress,
                       write);
   };
   if (to_stdout) {

@@ -265,18 +265,17 @@ CommandResult RunPull(const PullOptions& options, const Session& session) {
                            session.client().GetMetadata(options.model, little, session.call()));
   TENSORD_ASSIGN_OR_RETURN(const std::vector<WantedFile> wanted,
                            WantedFiles(model, options.includes));
-  CallOptions call = session.call();
+  CallOptions call = session.Patiently(session.call());
   call.version = model.version;
   TENSORD_RETURN_IF_ERROR(MakeDirectories(options.directory));
   TENSORD_ASSIGN_OR_RETURN(PullJournal journal, PullJournal::Open(options.directory, model.id,
                                                                   model.version, options.restart));
-  TENSORD_ASSIGN_OR_RETURN(const Client client, session.ConnectPatiently());
   PullReport report;
   for (const WantedFile& file : wanted) {
     CallReport cost;
     call.report = &cost;
-    const absl::Status status =
-        PullFile(model.id, file, options.directory, client, session.console(), call, journal);
+    const absl::Status status = PullFile(model.id, file, options.directory, session.client(),
+                                         session.console(), call, journal);
     report.fetched_bytes += cost.bytes_received;
     report.num_retries += cost.num_retries;
     if (status.ok()) {

@@ -13,7 +13,7 @@ namespace {
 // A person waits: long enough for a slow network, not for a server that is still to be started.
 constexpr absl::Duration kConnectTimeout = absl::Seconds(2);
 
-// A server that is restarted comes back within this.
+// A server that is restarted comes back within this; a user who gives --timeout says how long.
 constexpr absl::Duration kRestartTimeout = absl::Seconds(30);
 
 }  // namespace
@@ -39,8 +39,10 @@ absl::StatusOr<Session> Session::Open(const GlobalOptions& options, const Consol
   return Session(options, *std::move(client), console, std::move(call));
 }
 
-absl::StatusOr<Client> Session::ConnectPatiently() const {
-  return Client::Connect(options_.server, ClientOptionsOf(options_, kRestartTimeout));
+CallOptions Session::Patiently(CallOptions call) const {
+  const bool has_deadline = options_.timeout < absl::InfiniteDuration();
+  call.connect_timeout = has_deadline ? absl::InfiniteDuration() : kRestartTimeout;
+  return call;
 }
 
 absl::StatusOr<Client> Session::ConnectAnew() const {

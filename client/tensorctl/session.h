@@ -32,13 +32,13 @@ class Session {
 
   const Client& client() const { return client_; }
 
-  // The same server for work that goes on while it restarts: waits longer for a connection.
-  absl::StatusOr<Client> ConnectPatiently() const;
   // The same server over a connection of its own.
   absl::StatusOr<Client> ConnectAnew() const;
   const Console& console() const { return console_; }
   const CallOptions& call() const { return call_; }
 
+  // `call` for work that goes on while the server restarts: it waits longer for a connection.
+  CallOptions Patiently(CallOptions call) const;
   // call(), for the version that `model` has now only: all that one command says is of one version.
   absl::StatusOr<CallOptions> Pin(const std::string& model) const;
 

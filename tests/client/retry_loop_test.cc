@@ -145,7 +145,7 @@ TEST_F(RetryLoopTest, AServerThatStartsIsWaitedForBeyondTheAttempts) {
 }
 
 TEST_F(RetryLoopTest, AServerThatKeepsStartingIsGivenUp) {
-  options_.connect_timeout = absl::Milliseconds(20);
+  call_.connect_timeout = absl::Milliseconds(20);
   const absl::Status status = Run({MakeError(ErrorReason::kStarting, "scanning")});
   EXPECT_EQ(ReasonOf(status), ErrorReason::kStarting);
   EXPECT_THAT(std::string(status.message()), HasSubstr("it would not serve for 20ms"));

@@ -82,6 +82,9 @@ struct CallOptions {
   // ClientOptions::default_timeout.
   std::optional<absl::Time> deadline;
 
+  // Positive. For this call instead of ClientOptions::connect_timeout; absent: that one.
+  std::optional<absl::Duration> connect_timeout;
+
   // Answer only if the model has this version, else FAILED_PRECONDITION (VERSION_CHANGED). Empty:
   // whatever it has now. Ignored by ListModels.
   std::string version;

@@ -39,9 +39,9 @@ def test_a_host_that_is_gone_is_forgotten_and_found_again(link, server, bin_dir,
     truth = Truth([model])
     running = server(tmp_path / "store", "--listen", "10.211.0.1:0", "--stall-timeout", "0", "--insecure-allow-remote")
     before = num_fds(running.pid)
-    # A reader so slow that the link goes down while it reads.
-    client = subprocess.Popen(["ip", "netns", "exec", NAMESPACE, bin_dir / "tensorctl", "-s", running.address, "get", "m", "t",
-                               "-o", tmp_path / "t.bin"], stderr=subprocess.PIPE, text=True)
+    # A reader so slow that the link goes down while it reads; its user has patience.
+    client = subprocess.Popen(["ip", "netns", "exec", NAMESPACE, bin_dir / "tensorctl", "-s", running.address, "--timeout", "5m",
+                               "get", "m", "t", "-o", tmp_path / "t.bin"], stderr=subprocess.PIPE, text=True)
     wait_until(lambda: num_fds(running.pid) > before, "the client is connected")
     ip("link", "set", HERE, "down")
     end = time.monotonic() + GONE_SECONDS
