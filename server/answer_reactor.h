@@ -25,6 +25,10 @@ class AnswerReactor final : public grpc::ServerUnaryReactor {
     BufferBudget* buffers = nullptr;
   };
 
+  // Keeps room for an answer of up to `size` bytes that takes long to make: what is refused should
+  // cost little, and what waits to be made be few. Errors as of Hold.
+  absl::Status Expect(size_t size, grpc::CallbackServerContext& context, const Room& room);
+
   // Writes `answer` down as `response`, which Finish is to send next. Errors: TOO_MANY_STREAMS,
   // OUT_OF_BUFFERS, with a hint when to retry.
   absl::Status Hold(const google::protobuf::MessageLite& answer,
@@ -33,8 +37,11 @@ class AnswerReactor final : public grpc::ServerUnaryReactor {
 
  private:
   void OnDone() override { delete this; }
+  // Counts this answer, once.
+  absl::Status Enter(grpc::CallbackServerContext& context, const Room& room);
 
   std::optional<ActiveStreams::Token> token_;
+  std::optional<BufferBudget::Buffer> expected_;
 };
 
 }  // namespace tensord

@@ -1,10 +1,12 @@
 #include "server/plan_cost.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "absl/hash/hash.h"
+#include "server/page_budget.h"
 
 namespace tensord {
 namespace {
@@ -15,18 +17,34 @@ constexpr size_t kQuickRequestBytes = 64 << 10;
 constexpr uint64_t kQuickMatches = 1 << 12;     // Results that patterns may have.
 constexpr uint64_t kQuickMatchBytes = 1 << 18;  // Names times bytes of patterns.
 
+constexpr uint64_t kQuickItems = kDefaultPageSize;  // Of a page.
+
 constexpr uint64_t kNoDevice = ~uint64_t{1};
+
+// A page of a listing of that many items.
+bool IsQuickPage(uint32_t page_size, uint64_t num_items) {
+  return std::min<uint64_t>(page_size, num_items) <= kQuickItems;
+}
 
 }  // namespace
 
 bool IsQuick(const CatalogView& view, const Model* /*model*/,
              const v1::ListModelsRequest& request) {
-  return view.catalog().num_models() * request.filter().size() <= kQuickMatchBytes;
+  const uint64_t num_models = view.catalog().num_models();
+  return IsQuickPage(request.page_size(), num_models) &&
+         num_models * request.filter().size() <= kQuickMatchBytes;
 }
 
 bool IsQuick(const CatalogView& /*view*/, const Model* model,
              const v1::ListTensorsRequest& request) {
-  return model == nullptr || model->num_tensors() * request.pattern().size() <= kQuickMatchBytes;
+  if (model == nullptr) return true;
+  return IsQuickPage(request.page_size(), model->num_tensors()) &&
+         model->num_tensors() * request.pattern().size() <= kQuickMatchBytes;
+}
+
+bool IsQuick(const CatalogView& /*view*/, const Model* /*model*/,
+             const v1::GetMetadataRequest& request) {
+  return request.page_size() <= kQuickItems;
 }
 
 bool IsQuick(const CatalogView& /*view*/, const Model* /*model*/,

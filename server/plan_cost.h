@@ -14,6 +14,7 @@ namespace tensord {
 // names; null: it names none, which is found out quickly.
 bool IsQuick(const CatalogView& view, const Model* model, const v1::ListModelsRequest& request);
 bool IsQuick(const CatalogView& view, const Model* model, const v1::ListTensorsRequest& request);
+bool IsQuick(const CatalogView& view, const Model* model, const v1::GetMetadataRequest& request);
 bool IsQuick(const CatalogView& view, const Model* model, const v1::GetSliceRequest& request);
 bool IsQuick(const CatalogView& view, const Model* model, const BatchRequestView& request);
 

@@ -23,6 +23,7 @@
 #include "server/late_producer.h"
 #include "server/list_models.h"
 #include "server/list_tensors.h"
+#include "server/page_budget.h"
 #include "server/peek_tensor.h"
 #include "server/plan_cost.h"
 #include "server/read_plan.h"
@@ -61,11 +62,16 @@ absl::Status Parse(const grpc::ByteBuffer& bytes, Request* request) {
                                                           Request::descriptor()->full_name()));
 }
 
-// Where the call has to run if it cannot run here, for its headers or for its length.
+// Where a call has to run if it cannot run here, for its headers or for its length.
+struct CallWait : HeaderWait {
+  bool is_long = false;
+};
+
 template <typename Request>
-HeaderWait FindPlace(const CatalogView& view, absl::string_view peer, const Request& request) {
-  HeaderWait wait = WaitForHeaders(view, request);
-  if (!wait.place && !IsQuick(view, wait.model.get(), request)) wait.place = PlaceOfLongCalls(peer);
+CallWait FindPlace(const CatalogView& view, absl::string_view peer, const Request& request) {
+  CallWait wait{WaitForHeaders(view, request)};
+  wait.is_long = !wait.place && !IsQuick(view, wait.model.get(), request);
+  if (wait.is_long) wait.place = PlaceOfLongCalls(peer);
   return wait;
 }
 
@@ -73,7 +79,7 @@ HeaderWait FindPlace(const CatalogView& view, absl::string_view peer, const Requ
 // record)`. If that cannot be done here and `wait` is there, it is set instead.
 template <typename Request, typename Open>
 ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::ByteBuffer& bytes,
-                   Open open, CallRecord& record, HeaderWait* wait) {
+                   Open open, CallRecord& record, CallWait* wait) {
   google::protobuf::Arena arena;  // A batch has many small messages.
   auto* const request = google::protobuf::Arena::CreateMessage<Request>(&arena);
   TENSORD_RETURN_IF_ERROR(Parse(bytes, request));
@@ -92,7 +98,7 @@ ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::By
 template <typename Open>
 ProducerOr ProduceBatch(const LiveCatalog& live, const Caller& caller,
                         const grpc::ByteBuffer& bytes, Open open, CallRecord& record,
-                        HeaderWait* wait) {
+                        CallWait* wait) {
   grpc::Slice slice;
   if (!bytes.DumpToSingleSlice(&slice).ok()) {
     return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
@@ -157,6 +163,9 @@ struct TensorService::UnaryCall {
       : context(method, grpc_context, observer), room(answer_room), response(answer) {}
 
   void Finish(const absl::Status& status) { reactor->Finish(context.End(status)); }
+
+  // Of a call that takes long: keeps room for its answer, which is a page.
+  absl::Status ExpectPage() { return reactor->Expect(kMaxPageBytes, *context.grpc(), room); }
 
   template <typename Response>
   void Reply(const absl::StatusOr<Response>& answer) {
@@ -223,7 +232,7 @@ grpc::ServerUnaryReactor* TensorService::Ask(CallMethod method, Context* context
   const auto call = std::make_shared<UnaryCall<Request>>(
       method, context, observer_, AnswerReactor::Room{&answers_, answer_buffers_.get()}, response);
   grpc::ServerUnaryReactor* const reactor = call->reactor;  // Finished perhaps when we return.
-  HeaderWait wait;
+  CallWait wait;
   const absl::Status admitted = [&] {
     TENSORD_ASSIGN_OR_RETURN(const Caller caller, AdmitUnary(call->context));
     TENSORD_RETURN_IF_ERROR(CheckUnarySize(request));
@@ -232,7 +241,7 @@ grpc::ServerUnaryReactor* TensorService::Ask(CallMethod method, Context* context
     TENSORD_ASSIGN_OR_RETURN(auto catalog, Current(*catalog_));
     call->view.emplace(std::move(catalog), caller.models);
     wait = FindPlace(*call->view, call->context.record().peer, call->request);
-    return absl::OkStatus();
+    return wait.is_long ? call->ExpectPage() : absl::OkStatus();
   }();
   if (!admitted.ok()) {
     call->Finish(admitted);
@@ -249,7 +258,7 @@ TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
                                             const grpc::ByteBuffer& request, Open open) {
   return Begin(method, context, request,
                [this, open](const Caller& caller, const grpc::ByteBuffer& bytes, CallRecord& record,
-                            HeaderWait* wait) {
+                            CallWait* wait) {
                  return Produce<Request>(*catalog_, caller, bytes, open, record, wait);
                });
 }
@@ -282,7 +291,7 @@ TensorService::Stream* TensorService::Begin(CallMethod method, Context* context,
   if (!caller.ok()) return fail(caller.status());
   absl::StatusOr<ActiveStreams::Token> token = streams_.Begin(context->peer(), cancel);
   if (!token.ok()) return fail(token.status());
-  HeaderWait wait;
+  CallWait wait;
   ProducerOr producer = make_producer(*caller, request, call->record(), &wait);
   if (wait.place) {
     const auto make = [=, caller = *caller, bytes = request, model = wait.model] {
@@ -317,7 +326,7 @@ TensorService::Stream* TensorService::GetTensors(Context* context,
   };
   return Begin(CallMethod::kGetTensors, context, *request,
                [this, open](const Caller& caller, const grpc::ByteBuffer& bytes, CallRecord& record,
-                            HeaderWait* wait) {
+                            CallWait* wait) {
                  return ProduceBatch(*catalog_, caller, bytes, open, record, wait);
                });
 }

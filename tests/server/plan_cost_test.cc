@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/page_budget.h"
 #include "tests/server/store_test.h"
 
 namespace tensord {
@@ -69,6 +70,22 @@ TEST_F(PlanCostTest, PatternsCountByTheirLength) {
   v1::ListModelsRequest models;
   models.set_filter(std::string(1000, '*'));
   EXPECT_TRUE(IsQuick(*catalog_, nullptr, models));
+}
+
+TEST_F(PlanCostTest, PagesOfTheDefaultSizeAreQuickAndTheLargestAreNot) {
+  v1::ListTensorsRequest tensors;
+  EXPECT_TRUE(IsQuick(*catalog_, model_.get(), tensors));
+  tensors.set_page_size(kMaxPageSize);
+  EXPECT_FALSE(IsQuick(*catalog_, model_.get(), tensors));
+
+  v1::GetMetadataRequest metadata;
+  EXPECT_TRUE(IsQuick(*catalog_, model_.get(), metadata));
+  metadata.set_page_size(kMaxPageSize);
+  EXPECT_FALSE(IsQuick(*catalog_, model_.get(), metadata));
+
+  v1::ListModelsRequest models;
+  models.set_page_size(kMaxPageSize);
+  EXPECT_TRUE(IsQuick(*catalog_, nullptr, models)) << "there is one model";
 }
 
 TEST_F(PlanCostTest, ASliceOfManyRangesIsNotQuick) {
