@@ -39,6 +39,13 @@ def cpu_group(name, share):
         group.rmdir()
 
 
+def warm(path):
+    """Else the first servers would spend their share on bringing the file in, for those that come after them."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(1 << 20):
+            pass
+
+
 @contextlib.contextmanager
 def replica(binaries, store, scratch, share, number):
     """The address of a server on a free port of loopback."""
@@ -62,7 +69,9 @@ def main():
     binaries = options.build / "bin"
     with tempfile.TemporaryDirectory(prefix="tensord-replicas-") as directory:
         scratch, store = Path(directory), Path(directory) / "store"
-        make_bench_store.write_sparse(store / "m" / "model.safetensors", {"t": ("U8", (1 << 30,), 1 << 30)})
+        model = store / "m" / "model.safetensors"
+        make_bench_store.write_sparse(model, {"t": ("U8", (1 << 30,), 1 << 30)})
+        warm(model)
         for count in range(1, options.most + 1):
             with contextlib.ExitStack() as stack:
                 addresses = [stack.enter_context(replica(binaries, store, scratch, options.share, number)) for number in range(count)]
