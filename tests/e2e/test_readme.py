@@ -47,21 +47,27 @@ def sample(module_server, bin_dir, tmp_path_factory):
     return work, address, {**os.environ, "PATH": path, "TENSORD_ADDRESS": address, "PYTHONPATH": str(work)}
 
 
-@pytest.mark.parametrize("line, language, text", BLOCKS, ids=[f"line-{line}" for line, _, _ in BLOCKS])
-def test_readme_block_runs(sample, line, language, text):
+@pytest.fixture(scope="module")
+def results(sample):
+    """What each block has said, by its line. All run in order wherever one of them is judged: later ones use what earlier ones left."""
     work, address, environment = sample
-    text = text.replace(DEFAULT_ADDRESS, address).replace(TLS_ADDRESS, f"localhost:{free_port()}")
-    command = ["bash", "-euxo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
-    result = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=120)
+    said = {}
+    for line, language, text in BLOCKS:
+        text = text.replace(DEFAULT_ADDRESS, address).replace(TLS_ADDRESS, f"localhost:{free_port()}")
+        command = ["bash", "-euxo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
+        said[line] = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=120)
+    return said
+
+
+@pytest.mark.parametrize("line, text", [(line, text) for line, _, text in BLOCKS], ids=[f"line-{line}" for line, _, _ in BLOCKS])
+def test_readme_block_runs(results, line, text):
+    result = results[line]
     assert result.returncode == 0, f"README.md:{line}\n{result.stdout}\n{result.stderr}"
     assert result.stdout or "-o rows.npy" in text or "protoc" in text, "a command that shows nothing is no example"
 
 
-def test_readme_slice_has_the_sample_store_s_values(sample):
+def test_readme_slice_has_the_sample_store_s_values(results):
     """The Python program's output is what deploy/make_sample_store.py wrote: element i is i % 1021."""
-    work, address, environment = sample
-    program = next(text for _, language, text in BLOCKS if language == "python").replace(DEFAULT_ADDRESS, address)
-    output = subprocess.run([sys.executable, "-c", program], cwd=work, env=environment, capture_output=True, text=True,
-                            check=True).stdout
+    output = next(results[line].stdout for line, language, _ in BLOCKS if language == "python")
     numbers = [float(number) for number in re.findall(r"\d+\.?", output)]
     assert numbers == [128, 144, 160, 176, 192, 208, 224, 240]
