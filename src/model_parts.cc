@@ -155,7 +155,9 @@ absl::StatusOr<SafetensorsFile> PartsReader::ReadHeader(ModelPart& part) {
   if (!file.ok() || !source_.mappings->HasRoomAhead(num_mapped_)) return file;
   absl::StatusOr<std::shared_ptr<const ServedFile>> mapping =
       ServedFile::Open(std::move(fd), source_.read_mode, source_.closer);
-  if (mapping.ok() && (*mapping)->identity() == file->identity) {
+  // Not the whole identity: a file that is replaced in between has another ctime, and is the one
+  // that must be kept.
+  if (mapping.ok() && CheckSameContent(file->identity, (*mapping)->identity()).ok()) {
     part.mapping = *std::move(mapping);
     ++num_mapped_;
   }
