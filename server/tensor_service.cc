@@ -75,8 +75,21 @@ CallWait FindPlace(const CatalogView& view, absl::string_view peer, const Reques
   return wait;
 }
 
-// Parses the request of a streaming method and makes its producer with `open(catalog, request,
-// record)`. If that cannot be done here and `wait` is there, it is set instead.
+// Makes a producer with `open(catalog, request, record)`. If that cannot be done here and `wait` is
+// there, it is set instead.
+template <typename Request, typename Open>
+ProducerOr OpenOrWait(const LiveCatalog& live, const Caller& caller, const Request& request,
+                      Open open, CallRecord& record, CallWait* wait) {
+  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
+  const CatalogView view(catalog, caller.models);
+  if (wait != nullptr) {
+    *wait = FindPlace(view, record.peer, request);
+    if (wait->place) return nullptr;
+  }
+  return open(view, request, record);
+}
+
+// The same for the bytes of a streaming method's request.
 template <typename Request, typename Open>
 ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::ByteBuffer& bytes,
                    Open open, CallRecord& record, CallWait* wait) {
@@ -85,13 +98,7 @@ ProducerOr Produce(const LiveCatalog& live, const Caller& caller, const grpc::By
   TENSORD_RETURN_IF_ERROR(Parse(bytes, request));
   Describe(*request, record);
   TENSORD_RETURN_IF_ERROR(CheckNoUnknownFields(*request));
-  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  const CatalogView view(catalog, caller.models);
-  if (wait != nullptr) {
-    *wait = FindPlace(view, record.peer, *request);
-    if (wait->place) return nullptr;
-  }
-  return open(view, *request, record);
+  return OpenOrWait(live, caller, *request, open, record, wait);
 }
 
 // The same for a batch, which is read where it lies.
@@ -112,13 +119,7 @@ ProducerOr ProduceBatch(const LiveCatalog& live, const Caller& caller,
     if (!request) return MakeError(ErrorReason::kBadRequest, "the request cannot be read");
   }
   Describe(*request, record);
-  TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const Catalog> catalog, Current(live));
-  const CatalogView view(catalog, caller.models);
-  if (wait != nullptr) {
-    *wait = FindPlace(view, record.peer, *request);
-    if (wait->place) return nullptr;
-  }
-  return open(view, *request, record);
+  return OpenOrWait(live, caller, *request, open, record, wait);
 }
 
 // The options that all tensor requests share.

@@ -24,7 +24,9 @@ class Link:
             raise NotMeasured(f"no link can be made here: {reason}") from error
 
     def _make(self):
-        run = lambda *words: subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: E731
+        def run(*words):
+            subprocess.run(words, check=True, capture_output=True, text=True)
+
         run("ip", "netns", "add", self._namespace)
         run("ip", "link", "add", self.NEAR, "type", "veth", "peer", "name", self.FAR, "netns", self._namespace)
         run("ip", "addr", "add", f"{self.ADDRESS}/24", "dev", self.NEAR)

@@ -273,7 +273,7 @@ def link_read(b, server, size, *options):
 
 
 def tensord_at_link(b):
-    return b.tensord_with("big", "--listen", f"{Link.ADDRESS}:0", "--insecure-allow-remote")
+    return b.tensord_at(f"{Link.ADDRESS}:0", "big", "--insecure-allow-remote")
 
 
 def ours_by_link(b):
@@ -318,7 +318,7 @@ def under_pressure(b, count=8):
     b.stop_servers()
     b.drop_caches()
     limit = b.server("memory limit", lambda: MemoryLimit(model_bytes // PRESSURE))
-    server = b.tensord_with("cold", "--listen", f"unix:{b.scratch}/pressure", prefix=limit.prefix)
+    server = b.tensord_at(f"unix:{b.scratch}/pressure", "cold", prefix=limit.prefix)
     before, running = disk_bytes(server.pids[0]), []
     for _ in range(count):
         running.append(b.start("tensord_read", "--address", server.addresses[0], "--model", "cold", "--tensor", "t",
@@ -326,8 +326,7 @@ def under_pressure(b, count=8):
         time.sleep(STAGGER_SECONDS)
     results = [b.finish(process) for process in running]
     read_bytes = disk_bytes(server.pids[0]) - before
-    b.stop_server("tensord cold --listen " + server.addresses[0])
-    b.stop_server("memory limit")
+    b.stop_servers()
     return {"disk_ratio": read_bytes / model_bytes, "bytes": count * model_bytes, "seconds": max(each["seconds"] for each in results),
             "client_cpu_s": 0, "server_cpu_s": 0}
 

@@ -57,7 +57,7 @@ class Workbench:
         return self._servers[key]
 
     def stop_servers(self):
-        for server in self._servers.values():
+        for server in reversed(self._servers.values()):  # What others run in was there before them.
             server.stop()
         self._servers.clear()
 
@@ -80,12 +80,10 @@ class Workbench:
             return Server(command, 2, self._path("tensord.log"))
         return self.server(" ".join(["tensord", store, *flags]), start)
 
-    def tensord_with(self, store, *flags, prefix=()):
-        """tensord serving one store where the flags say."""
-        def start():
-            return Server([*prefix, self.tensord_binary, "--store", self.store(store), "--log-format", "text", *flags], 1,
-                          self._path("tensord.log"))
-        return self.server(" ".join(["tensord", store, *flags]), start)
+    def tensord_at(self, listen, store, *flags, prefix=()):
+        """tensord serving one store on one address."""
+        command = [*prefix, *self.tensord_command(self.store(store), listen), *flags]
+        return self.server(f"tensord {store} {listen}", lambda: Server(command, 1, self._path("tensord.log")))
 
     def tensord_command(self, store, listen):
         return [self.tensord_binary, "--store", store, "--listen", listen, "--log-format", "text"]
