@@ -5,8 +5,8 @@
 namespace tensord {
 namespace {
 
-constexpr int kMaxVarintBytes = 10;  // 64 bits at 7 a byte.
-constexpr int kMaxGroupDepth = 100;  // As protobuf's own parsers.
+constexpr size_t kMaxVarintBytes = 10;  // 64 bits at 7 a byte.
+constexpr int kMaxGroupDepth = 100;     // As protobuf's own parsers.
 
 }  // namespace
 
@@ -46,11 +46,15 @@ uint8_t PieceCursor::ReadByte() {
 }
 
 uint64_t PieceCursor::ReadLongVarint() {
+  const bool is_together = together_ >= kMaxVarintBytes;
   uint64_t value = 0;
-  for (int i = 0; i < kMaxVarintBytes; ++i) {
-    const uint8_t byte = ReadByte();
+  for (size_t i = 0; i < kMaxVarintBytes; ++i) {
+    const uint8_t byte = is_together ? static_cast<uint8_t>(next_[i]) : ReadByte();
     value |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
-    if ((byte & 0x80) == 0) return ok_ ? value : 0;
+    if ((byte & 0x80) == 0) {
+      if (is_together) Advance(i + 1);
+      return ok_ ? value : 0;
+    }
   }
   Fail();
   return 0;
@@ -63,6 +67,10 @@ uint32_t PieceCursor::ReadFixed32() {
 }
 
 void PieceCursor::ReadString(uint64_t size_bytes, std::string& text) {
+  if (size_bytes <= together_) {
+    text.assign(next_, size_bytes);
+    return Advance(size_bytes);
+  }
   text.clear();
   PieceCursor bytes = Take(size_bytes);
   while (bytes.remaining() > 0) {
@@ -79,6 +87,10 @@ PieceCursor PieceCursor::Take(uint64_t size_bytes) {
   PieceCursor taken = *this;
   taken.remaining_ = size_bytes;
   taken.together_ = std::min(together_, size_bytes);
+  if (size_bytes <= together_) {
+    Advance(size_bytes);
+    return taken;
+  }
   while (size_bytes > 0) size_bytes -= ReadPiece(size_bytes).size();
   return taken;
 }

@@ -75,6 +75,8 @@ class TensorStream final : public ChunkProducer {
   // False when a file has failed.
   bool Encode(const MessageDraft& draft, const std::shared_ptr<DrainGate>& gate,
               BufferBudget::Buffer buffer, grpc::ByteBuffer& message);
+  // Tells the caches what a copied part needs first. Its file was prepared.
+  void Prefetch(const DraftPart& part) const;
   bool EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
                   MessageBuilder& builder);
   void AppendMapped(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,

@@ -19,6 +19,24 @@ constexpr std::array<DtypeRow, kNumDtypes> kRows = {{
     {"I64", 64},        {"U64", 64},
 }};
 
+// The name's first bytes as one number: many tensors are parsed, and names compared byte by byte
+// take longer than all else of a tensor's header.
+constexpr uint64_t Beginning(absl::string_view name) {
+  uint64_t beginning = 0;
+  for (const char c : name.substr(0, sizeof(beginning))) {
+    beginning = beginning << 8 | static_cast<unsigned char>(c);
+  }
+  return beginning;
+}
+
+constexpr std::array<uint64_t, kNumDtypes> Beginnings() {
+  std::array<uint64_t, kNumDtypes> beginnings = {};
+  for (size_t i = 0; i < kRows.size(); ++i) beginnings[i] = Beginning(kRows[i].name);
+  return beginnings;
+}
+
+constexpr std::array<uint64_t, kNumDtypes> kBeginnings = Beginnings();
+
 }  // namespace
 
 uint32_t BitsPerElement(Dtype dtype) { return kRows[static_cast<size_t>(dtype)].bits; }
@@ -26,8 +44,9 @@ uint32_t BitsPerElement(Dtype dtype) { return kRows[static_cast<size_t>(dtype)].
 absl::string_view DtypeName(Dtype dtype) { return kRows[static_cast<size_t>(dtype)].name; }
 
 std::optional<Dtype> ParseDtype(absl::string_view name) {
+  const uint64_t beginning = Beginning(name);
   for (size_t i = 0; i < kRows.size(); ++i) {
-    if (kRows[i].name == name) return static_cast<Dtype>(i);
+    if (kBeginnings[i] == beginning && kRows[i].name == name) return static_cast<Dtype>(i);
   }
   return std::nullopt;
 }

@@ -81,6 +81,7 @@ absl::string_view Model::NameOf(size_t index) const {
 }
 
 absl::StatusOr<size_t> Model::Find(absl::string_view name, size_t near) const {
+  if (near + 1 < num_tensors() && NameOf(near + 1) == name) return near + 1;
   // [begin, end) begins at or behind `near` or ends there, and doubles until it must hold the name.
   size_t begin = 0;
   size_t end = num_tensors();

@@ -31,6 +31,7 @@ TEST(Dtype, NamesAreExactAndCaseSensitive) {
   EXPECT_EQ(ParseDtype("F32 "), std::nullopt);
   EXPECT_EQ(ParseDtype(""), std::nullopt);
   EXPECT_EQ(ParseDtype("F8_E4M3FN"), std::nullopt);
+  EXPECT_EQ(ParseDtype(std::string("\0F32", 4)), std::nullopt);
 }
 
 }  // namespace
