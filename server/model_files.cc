@@ -35,7 +35,7 @@ bool ModelFiles::Prepare(size_t file, absl::Span<const FileRange> ranges) {
   if (!files_[file].status.ok()) return false;
   if (files_[file].opened == nullptr) {
     absl::StatusOr<std::shared_ptr<const ServedFile>> opened = model_->Map(file);
-    if (!opened.ok()) return Note(file, opened.status());
+    if (!opened.ok()) return Fail(file, opened.status(), opened.status());
     Hold(file, *std::move(opened));
   }
   return Note(file, PrepareToRead(*files_[file].opened, ranges));
@@ -99,9 +99,13 @@ std::optional<FilePlace> ModelFiles::ConfirmWaitsFor() const {
 
 bool ModelFiles::Note(size_t file, const absl::Status& status) {
   if (status.ok()) return true;
-  const std::string& name = model_->files()[file].name;
-  files_[file].status = Annotate(status, absl::StrCat("file ", Quote(name)));
-  if (faults_ != nullptr) faults_->Report(model_->id(), name, status);
+  const std::string what = absl::StrCat("file ", Quote(model_->files()[file].name));
+  return Fail(file, status, Annotate(status, what));
+}
+
+bool ModelFiles::Fail(size_t file, const absl::Status& fault, absl::Status told) {
+  files_[file].status = std::move(told);
+  if (faults_ != nullptr) faults_->Report(model_->id(), model_->files()[file].name, fault);
   return false;
 }
 

@@ -75,6 +75,8 @@ class ModelFiles {
   void Hold(size_t file, std::shared_ptr<const ServedFile> opened);
   void LetGo();
   bool MayLetGo(const File& file) const;
+  // Remembers `told` for the client, reports the fault; returns false.
+  bool Fail(size_t file, const absl::Status& fault, absl::Status told);
 
   const std::shared_ptr<const Model> model_;
   FileFaults* const faults_;

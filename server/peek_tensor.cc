@@ -64,27 +64,32 @@ absl::StatusOr<SlicePlan> Plan(const v1::PeekTensorRequest& request, const Model
   return PlanCorner(tensor);
 }
 
-// The first `size_bytes` of the plan's result.
+absl::Status ReadFrom(const ServedFile& file, const Model::Tensor& tensor,
+                      std::shared_ptr<const SlicePlan> plan, absl::Span<std::byte> bytes) {
+  ChunkCursor cursor(std::move(plan), 0, bytes.size());
+  const ChunkCursor::Run hull = cursor.Hull(bytes.size());
+  TENSORD_RETURN_IF_ERROR(
+      PrepareToRead(file, {{tensor.offset_bytes + hull.offset_bytes, hull.size_bytes}}));
+  if (file.is_mapped()) {
+    cursor.Gather(file.bytes().subspan(tensor.offset_bytes, tensor.size_bytes), bytes);
+  } else {
+    std::vector<std::byte> scratch(kReadRunsScratchBytes);
+    TENSORD_RETURN_IF_ERROR(
+        ReadRuns(file, tensor.offset_bytes, cursor, absl::MakeSpan(scratch), bytes));
+  }
+  return ConfirmRead(file);
+}
+
+// The first `size_bytes` of the plan's result. Errors name the file.
 absl::StatusOr<std::vector<std::byte>> Read(const Model& model, const Model::Tensor& tensor,
                                             std::shared_ptr<const SlicePlan> plan,
                                             uint64_t size_bytes) {
   std::vector<std::byte> bytes(size_bytes);
   if (bytes.empty()) return bytes;
   TENSORD_ASSIGN_OR_RETURN(const std::shared_ptr<const ServedFile> file, model.Map(tensor.file));
-  ChunkCursor cursor(std::move(plan), 0, size_bytes);
-  const ChunkCursor::Run hull = cursor.Hull(size_bytes);
-  TENSORD_RETURN_IF_ERROR(
-      PrepareToRead(*file, {{tensor.offset_bytes + hull.offset_bytes, hull.size_bytes}}));
-  if (file->is_mapped()) {
-    cursor.Gather(file->bytes().subspan(tensor.offset_bytes, tensor.size_bytes),
-                  absl::MakeSpan(bytes));
-  } else {
-    std::vector<std::byte> scratch(kReadRunsScratchBytes);
-    TENSORD_RETURN_IF_ERROR(ReadRuns(*file, tensor.offset_bytes, cursor, absl::MakeSpan(scratch),
-                                     absl::MakeSpan(bytes)));
-  }
-  TENSORD_RETURN_IF_ERROR(ConfirmRead(*file));
-  return bytes;
+  const absl::Status read = ReadFrom(*file, tensor, std::move(plan), absl::MakeSpan(bytes));
+  if (read.ok()) return bytes;
+  return Annotate(read, absl::StrCat("file ", Quote(model.files()[tensor.file].name)));
 }
 
 struct AddValues {
@@ -134,7 +139,7 @@ absl::StatusOr<v1::PeekTensorResponse> PeekTensor(const CatalogView& catalog,
   if (!bytes.ok()) {
     const std::string& name = model->files()[tensor.file].name;
     if (faults != nullptr) faults->Report(model->id(), name, bytes.status());
-    return Annotate(bytes.status(), absl::StrCat("file ", Quote(name)));
+    return bytes.status();
   }
 
   v1::PeekTensorResponse response;

@@ -87,7 +87,7 @@ class Model {
 
   // The file's mapping, opened at first use and kept as long as somebody holds it or the catalog
   // does. FILE_CHANGED when the file is no longer the one whose header was parsed; FILE_INVALID,
-  // SHARD_MISSING as Find.
+  // SHARD_MISSING as Find. Errors name the file.
   absl::StatusOr<std::shared_ptr<const ServedFile>> Map(size_t file) const;
 
   // The same if it takes no waiting, because the file is open already; else null.
