@@ -6,8 +6,9 @@ import grpc
 import pytest
 
 from fault_rounds import ROUNDS, rounds
+from injection import environment
 from processes import wait_until
-from reading import judge, read
+from reading import Background, judge, open_channel, read
 from transports import TRANSPORTS, Transport
 from wire import rpc
 from words import Model, Truth
@@ -71,3 +72,29 @@ def test_an_overwritten_file_is_never_mixed(stub_of, tmp_path, variant):
     for model in models:
         wait_until(lambda: read(stub, model.name).ok, "what was written is served")
         assert judge(truth, read(stub, model.name)) == model.generation
+
+
+def test_a_file_that_is_replaced_while_its_header_is_read_is_never_missing(server, tmp_path):
+    """It is served as it was read until the next scan has found what is there now, which takes as long."""
+    store, fired = tmp_path / "store", tmp_path / "fired"
+    store.mkdir()
+    model = Model(store, "m").replace()
+    truth = Truth([model])
+    slow_header = environment("pread", model.path.name, error=0, milliseconds=200, fired=fired)
+
+    def replace_meanwhile():
+        wait_until(fired.exists, "the header is being read")
+        model.replace()
+
+    replacing = Background(replace_meanwhile)
+    running = server(store, "--read-mode", "mmap", env=slow_header)
+    replacing.join()
+    with open_channel(running.address) as channel:
+        stub = rpc.TensorStoreStub(channel)
+
+        def shows_the_new_bytes():
+            outcome = read(stub, "m")
+            assert outcome.ok, str(outcome)
+            return judge(truth, outcome) == model.generation
+
+        wait_until(shows_the_new_bytes, "the new bytes are served")
