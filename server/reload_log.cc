@@ -31,9 +31,8 @@ void ReloadLog::Report(const ReloadReport& report) {
     LogWarning("not all directories are watched: some changes are seen by the periodic rescan only",
                {});
   }
-  if (!report.status.ok()) return ReportFailure(report.status);
-  const bool has_recovered = !failure_.empty();
-  failure_.clear();
+  const bool has_recovered = report.status.ok() && !failure_.empty();
+  ReportFailure(report.status);
   if (report.current == report.previous && !has_recovered) return;
   const uint64_t problems_before = num_problems_;
   num_lines_ = 0;
@@ -49,6 +48,7 @@ void ReloadLog::ReportFailure(const absl::Status& status) {
   const std::string message(status.message());
   if (failure_ == message) return;
   failure_ = message;
+  if (status.ok()) return;
   LogError("store cannot be scanned, what was known of it stays", {{"error", message}});
 }
 

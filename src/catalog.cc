@@ -70,27 +70,45 @@ void WatchLink(std::string path, WatchDirectory watch) {
   watch(slash == std::string::npos ? "." : path.substr(0, slash + 1));
 }
 
-// The stores as they are now. A scan that finds what the one before found is that one's object.
+// The store as it is now. A scan that finds what the one before found, `known` or null, is that
+// one's object.
+absl::StatusOr<Store> ScanOneStore(const StoreOptions& options, const Store* known,
+                                   WatchDirectory watch) {
+  Store store;
+  store.name = options.name;
+  WatchLink(options.path, watch);
+  TENSORD_ASSIGN_OR_RETURN(store.root, StoreRoot::Open(options.path));
+  if (known != nullptr && known->root->IsSameAs(*store.root)) {
+    store.root = known->root;
+  } else {
+    known = nullptr;
+  }
+  store.scan = std::make_shared<const StoreScan>(
+      ScanStore(*store.root, known == nullptr ? nullptr : known->scan.get(),
+                [&](const std::string& path) { watch(store.root->HostPath(path)); }));
+  if (known != nullptr && IsSameScan(*known->scan, *store.scan)) store.scan = known->scan;
+  return store;
+}
+
 absl::StatusOr<std::vector<Store>> ScanStores(const std::vector<StoreOptions>& options,
-                                              const std::vector<Store>* before,
                                               WatchDirectory watch) {
   std::vector<Store> stores;
-  for (size_t i = 0; i < options.size(); ++i) {
-    Store store;
-    store.name = options[i].name;
-    WatchLink(options[i].path, watch);
-    TENSORD_ASSIGN_OR_RETURN(store.root, StoreRoot::Open(options[i].path));
-    const Store* known = before == nullptr ? nullptr : &(*before)[i];
-    if (known != nullptr && known->root->IsSameAs(*store.root)) {
-      store.root = known->root;
-    } else {
-      known = nullptr;
-    }
-    store.scan = std::make_shared<const StoreScan>(
-        ScanStore(*store.root, known == nullptr ? nullptr : known->scan.get(),
-                  [&](const std::string& path) { watch(store.root->HostPath(path)); }));
-    if (known != nullptr && IsSameScan(*known->scan, *store.scan)) store.scan = known->scan;
+  for (const StoreOptions& each : options) {
+    TENSORD_ASSIGN_OR_RETURN(Store store, ScanOneStore(each, nullptr, watch));
     stores.push_back(std::move(store));
+  }
+  return stores;
+}
+
+// One that cannot be scanned stays as it was `before`, and `status` says why.
+std::vector<Store> RescanStores(const std::vector<StoreOptions>& options,
+                                const std::vector<Store>& before, WatchDirectory watch,
+                                absl::Status& status) {
+  std::vector<Store> stores;
+  for (size_t i = 0; i < options.size(); ++i) {
+    absl::StatusOr<Store> store = ScanOneStore(options[i], &before[i], watch);
+    status.Update(store.status());
+    stores.push_back(store.ok() ? *std::move(store) : before[i]);
   }
   return stores;
 }
@@ -186,6 +204,7 @@ ModelSource Catalog::State::SourceOf(const NameTarget& target) const {
   source.mappings = std::shared_ptr<MappingCache>(base, &base->mappings);
   source.num_headers_read = &base->num_headers_read;
   source.read_mode = base->options.read_mode;
+  source.max_index_bytes = base->options.index_memory_bytes;
   source.closer = base->options.closer;
   if (target.model) {
     source.group = inventory.models[*target.model].group;
@@ -306,7 +325,7 @@ absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Load(
   TENSORD_RETURN_IF_ERROR(CheckNames(stores));
   auto base = std::make_shared<CatalogBase>(stores, options);
   base->options.num_threads = std::max<size_t>(options.num_threads, 1);
-  TENSORD_ASSIGN_OR_RETURN(std::vector<Store> found, ScanStores(stores, nullptr, watch));
+  TENSORD_ASSIGN_OR_RETURN(std::vector<Store> found, ScanStores(stores, watch));
   auto state = std::make_unique<State>(base, TakeInventory(std::move(found), nullptr));
   std::vector<uint32_t> all(state->inventory.models.size());
   for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
@@ -315,17 +334,18 @@ absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Load(
   return std::shared_ptr<const Catalog>(new Catalog(std::move(state)));
 }
 
-absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Reload(
-    const std::shared_ptr<const Catalog>& previous, WatchDirectory watch) {
+Catalog::Reloaded Catalog::Reload(const std::shared_ptr<const Catalog>& previous,
+                                  WatchDirectory watch) {
   const State& before = *previous->state_;
   const std::vector<std::shared_ptr<const Model>> known = before.cache.Kept();
   const bool is_settled = std::all_of(known.begin(), known.end(), [](const auto& model) {
     return model->is_settled() && !model->deserves_retry();
   });
   for (int reloads = 1;; ++reloads) {
-    TENSORD_ASSIGN_OR_RETURN(std::vector<Store> stores,
-                             ScanStores(before.base->stores, &before.inventory.stores, watch));
-    if (is_settled && AreSame(stores, before.inventory.stores)) return previous;
+    absl::Status status;
+    std::vector<Store> stores =
+        RescanStores(before.base->stores, before.inventory.stores, watch, status);
+    if (is_settled && AreSame(stores, before.inventory.stores)) return {previous, status};
     auto state =
         std::make_unique<State>(before.base, TakeInventory(std::move(stores), &before.inventory));
     const std::vector<uint32_t> fresh = state->Compare(before);
@@ -333,7 +353,7 @@ absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Reload(
     state->LoadAhead(fresh, /*num_threads=*/1);
     state->ForgetIndexes();
     if (state->IsOutdated() && reloads < kMaxReloads) continue;
-    return std::shared_ptr<const Catalog>(new Catalog(std::move(state)));
+    return {std::shared_ptr<const Catalog>(new Catalog(std::move(state))), status};
   }
 }
 

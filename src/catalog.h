@@ -33,7 +33,8 @@ size_t DefaultMaxOpenFiles(uint64_t num_descriptors);
 
 struct CatalogOptions {
   size_t num_threads = 1;  // That read the headers of one model.
-  // Parsed headers that are kept; DeepSeek-V3's 91,991 tensors take 14 MiB.
+  // Parsed headers that are kept; DeepSeek-V3's 91,991 tensors take 14 MiB. Of a model whose
+  // headers take more, the files that do not fit are listed as a problem and not served.
   uint64_t index_memory_bytes = kDefaultIndexMemoryBytes;
   // Files kept open between requests, up to kMaxOpenFiles; 0: DefaultMaxOpenFiles.
   size_t max_open_files = 0;
@@ -64,11 +65,16 @@ class Catalog {
   static absl::StatusOr<std::shared_ptr<const Catalog>> Load(
       const std::vector<StoreOptions>& stores, size_t num_threads);
 
+  struct Reloaded {
+    std::shared_ptr<const Catalog> catalog;
+    // As Load, of the first store that is gone altogether. What was known of it stays, and the
+    // others are as they are now.
+    absl::Status status;
+  };
   // The same stores as they are now, for one thread at a time; `previous` itself when nothing has
   // changed. What was read of unchanged files is taken over, as is what cannot be listed now
-  // because of an I/O error. Errors as Load, when a store is gone altogether.
-  static absl::StatusOr<std::shared_ptr<const Catalog>> Reload(
-      const std::shared_ptr<const Catalog>& previous, WatchDirectory watch);
+  // because of an I/O error.
+  static Reloaded Reload(const std::shared_ptr<const Catalog>& previous, WatchDirectory watch);
 
   ~Catalog();
   Catalog(const Catalog&) = delete;

@@ -87,7 +87,16 @@ void ModelBuilder::AddFiles() {
           AddProblem(part.name, is_gone ? ErrorReason::kShardMissing : ReasonOf(status),
                      absl::StrCat("file ", Quote(part.name), ": ", status.message()));
       model_->problems_.back().variant = DetailOf(status, "variant");
+    } else if (!HasRoomFor(*part.file->header)) {
+      record.problem =
+          AddProblem(part.name, ErrorReason::kFileInvalid,
+                     absl::StrCat("file ", Quote(part.name), " has a header of ",
+                                  part.file->header->num_tensors(), " tensors, which takes ",
+                                  part.file->header->memory_bytes(), " bytes of memory; left are ",
+                                  source_.max_index_bytes - index_bytes_, " of the ",
+                                  source_.max_index_bytes, " that --index-memory allows a model"));
     } else {
+      index_bytes_ += part.file->header->memory_bytes();
       file.size_bytes = part.file->identity.size_bytes;
       file.header = part.file->header;
       record.identity = part.file->identity;
@@ -102,6 +111,10 @@ void ModelBuilder::AddFiles() {
     model_->files_.push_back(std::move(file));
     model_->records_.push_back(std::move(record));
   }
+}
+
+bool ModelBuilder::HasRoomFor(const SafetensorsHeader& header) const {
+  return header.memory_bytes() <= source_.max_index_bytes - index_bytes_;
 }
 
 void ModelBuilder::AddBadIndex() {

@@ -29,6 +29,7 @@ class ModelBuilder {
   using TensorRef = Model::TensorRef;
 
   void AddFiles();
+  bool HasRoomFor(const SafetensorsHeader& header) const;
   void ReportMissingShards();
   void ReportStrays();
   void BuildIndexedView(const ModelIndex& index);
@@ -45,6 +46,7 @@ class ModelBuilder {
 
   const ModelSource& source_;
   ModelParts parts_;
+  uint64_t index_bytes_ = 0;  // Of the headers that are served.
   std::shared_ptr<Model> model_;
 };
 

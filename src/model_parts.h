@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,9 @@ struct ModelSource {
   std::string short_name;
   std::shared_ptr<MappingCache> mappings;
   ReadMode read_mode = ReadMode::kAuto;
+  // Files whose headers take more in all are not served: what a model keeps of them lives as long
+  // as it does.
+  uint64_t max_index_bytes = std::numeric_limits<uint64_t>::max();
   std::shared_ptr<const FileCloser> closer;  // May be null.
   // As it was before, or one with the same files; null when nothing is known of them.
   std::shared_ptr<const Model> former;

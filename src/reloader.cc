@@ -107,12 +107,11 @@ void Reloader::Scan() {
   if (watch_ != nullptr) watch_->BeginScan();
   ReloadReport report;
   report.previous = live_->Get();
-  absl::StatusOr<std::shared_ptr<const Catalog>> catalog =
-      Catalog::Reload(report.previous, [this](const std::string& path) {
-        if (watch_ != nullptr) watch_->Add(path);
-      });
-  report.status = catalog.status();
-  report.current = catalog.ok() ? *std::move(catalog) : report.previous;
+  Catalog::Reloaded reloaded = Catalog::Reload(report.previous, [this](const std::string& path) {
+    if (watch_ != nullptr) watch_->Add(path);
+  });
+  report.status = std::move(reloaded.status);
+  report.current = std::move(reloaded.catalog);
   Publish(std::move(report), begin, cpu_begin);
 }
 

@@ -58,6 +58,22 @@ auto ProblemWith(ErrorReason reason, const std::string& file, const std::string&
                Field(&Problem::message, HasSubstr(text)));
 }
 
+TEST_F(ModelBuilderTest, WhatExceedsTheIndexMemoryIsAProblemAndTheRestIsServed) {
+  Write("m/model-00001-of-00002.safetensors", {"a"});
+  Write("m/model-00002-of-00002.safetensors", std::vector<std::string>(1, std::string(4000, 'b')));
+  CatalogOptions options;
+  options.index_memory_bytes = 2000;
+  catalog_ = *Catalog::Load({{"", dir_.path()}}, options, [](const std::string&) {});
+  const std::shared_ptr<const Model> model = *catalog_->Find("m/model");
+  EXPECT_EQ(model->state(), ModelState::kIncomplete);
+  EXPECT_THAT(model->problems(),
+              ElementsAre(ProblemWith(ErrorReason::kFileInvalid, "model-00002-of-00002.safetensors",
+                                      "--index-memory")));
+  EXPECT_TRUE(model->Find("a").ok());
+  EXPECT_EQ(ReasonOf(model->Map(1).status()), ErrorReason::kFileInvalid);
+  EXPECT_LE(model->files()[0].header->memory_bytes(), options.index_memory_bytes);
+}
+
 TEST_F(ModelBuilderTest, MissingIndexedShardLeavesTheRestServed) {
   Write("m/model-00001-of-00002.safetensors", {"a"});
   WriteIndex(

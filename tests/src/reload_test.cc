@@ -75,9 +75,9 @@ class ReloadTest : public ::testing::Test {
     catalog_ = *std::move(catalog);
   }
   void Reload() {
-    auto catalog = Catalog::Reload(catalog_, [](const auto&) {});
-    ASSERT_TRUE(catalog.ok()) << catalog.status();
-    catalog_ = *std::move(catalog);
+    Catalog::Reloaded reloaded = Catalog::Reload(catalog_, [](const auto&) {});
+    ASSERT_EQ(reloaded.status, absl::OkStatus());
+    catalog_ = std::move(reloaded.catalog);
   }
   // Headers that a reload reads.
   uint64_t HeadersReadByReload() {
@@ -308,12 +308,28 @@ TEST_F(ReloadTest, VanishedStoreIsAnErrorAndItsReturnIsSeen) {
   Write("a/model.safetensors", "t");
   Load();
   fs::rename(dir_.Path("store"), dir_.Path("gone"));
-  const auto failed = Catalog::Reload(catalog_, [](const auto&) {});
-  EXPECT_EQ(failed.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(Find("a")->state(), ModelState::kReady);
+  const Catalog::Reloaded failed = Catalog::Reload(catalog_, [](const auto&) {});
+  EXPECT_EQ(failed.status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(failed.catalog, catalog_);
   Write("b/model.safetensors", "t");  // Another directory of the same path.
   Reload();
   EXPECT_THAT(Ids(), ElementsAre("b/model"));
+}
+
+TEST_F(ReloadTest, AVanishedStoreKeepsNobodyFromSeeingWhatChangesInTheOthers) {
+  Write("one/a/model.safetensors", "t");
+  Write("two/b/model.safetensors", "t");
+  catalog_ = *Catalog::Load({{"one", Path("one")}, {"two", Path("two")}}, 1);
+  fs::rename(Path("one"), Path("gone"));
+  Write("two/c/model.safetensors", "t");
+  const Catalog::Reloaded reloaded = Catalog::Reload(catalog_, [](const auto&) {});
+  EXPECT_EQ(reloaded.status.code(), absl::StatusCode::kNotFound);
+  catalog_ = reloaded.catalog;
+  EXPECT_THAT(Ids(), ElementsAre("one/a/model", "two/b/model", "two/c/model"));
+  EXPECT_EQ(Find("one/a")->state(), ModelState::kReady);
+  fs::rename(Path("gone"), Path("one"));
+  Reload();
+  EXPECT_THAT(Ids(), ElementsAre("one/a/model", "two/b/model", "two/c/model"));
 }
 
 TEST_F(ReloadTest, SwappedStoreSymlinkIsFollowed) {
@@ -499,7 +515,8 @@ TEST_F(ReloadTest, ModelBeyondTheBudgetIsKnownOnlyByItsPlace) {
   Write("a.safetensors", "t");
   Write("b.safetensors", "t");
   CatalogOptions options;
-  options.index_memory_bytes = 1;  // One model is kept whatever its size.
+  options.index_memory_bytes =
+      400;  // The newest model is kept, though it takes more than its headers.
   Load(options);
   const auto all = [](absl::string_view) { return true; };
   std::shared_ptr<const Model> a = catalog_->Find("a").value_or(nullptr);
