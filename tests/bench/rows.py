@@ -183,7 +183,7 @@ def cold_bytes(b):
     return (256 if b.quick else 1024) * MIB
 
 
-# The program that reads drops the cache, its destination faulted and its server ready.
+# The program that reads drops the cache, its destination faulted and its server ready: not before, see DropCaches.
 COLD = ("--warm-ups", 0, "--drop-caches")
 
 
@@ -191,7 +191,6 @@ def cold_ours(*flags):
     def measure(b):
         b.stop_server("tensord cold")  # It maps the file.
         b.stop_server(" ".join(["tensord", "cold", *flags]))
-        b.drop_caches()
         return ours("unix", 1, *COLD, store="cold", bytes=cold_bytes(b), times=1, flags=flags)(b)
     return measure
 
@@ -199,7 +198,6 @@ def cold_ours(*flags):
 def cold_pread(threads):
     def measure(b):
         b.stop_server("tensord cold")
-        b.drop_caches()
         return b.run("cold_read", "--threads", threads, *COLD, *b.subject("cold", cold_bytes(b)))
     return measure
 
