@@ -28,7 +28,7 @@ struct LoopOptions {
   double at_least_seconds = 0;  // Repeat beyond `repeats` until this has passed.
   std::vector<pid_t> servers;   // Processes of the other side.
   bool sample_memory = false;   // Watch peaks; timings of such a run do not count.
-  bool drop_caches = false;     // Before each run: forget the clean pages of files that nobody maps.
+  bool drop_caches = false;  // Before each run: forget the clean pages of files that nobody maps.
 };
 void AddLoopOptions(CLI::App& app, LoopOptions& options);
 
