@@ -17,6 +17,7 @@ test_packages=(
   clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14
   python3-venv python3-dev
   strace binutils                               # what tests/attacks sees of the server from outside
+  nginx-light haproxy                           # the proxies of tests/e2e
 )
 bench_packages=(
   "${build_packages[@]}"

@@ -101,6 +101,8 @@ ServerOptions ServerOptionsOf(const RawFlags& raw) {
   server.io_threads = raw.io_threads;
   server.max_streams = raw.max_streams;
   server.guard.max_connections = raw.max_connections;
+  server.guard.max_connections_per_peer =
+      std::max<size_t>(server.guard.max_connections_per_peer, raw.max_connections / 4);
   server.stall_timeout = std::chrono::milliseconds(raw.stall_timeout_ms);
   server.max_connection_age = std::chrono::milliseconds(raw.max_connection_age_ms);
   server.reflection = raw.reflection == "on"    ? Reflection::kOn

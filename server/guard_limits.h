@@ -11,6 +11,7 @@ namespace tensord {
 struct GuardLimits {
   size_t max_connections = 256;
   // Of one address or, at a Unix socket, of one user: a quarter, so that no peer takes all places.
+  // A proxy that opens a connection for each call is one peer: more places give it more.
   size_t max_connections_per_peer = 64;
 
   // Until the first HTTP/2 frame. TLS comes before it and has the same time once more.

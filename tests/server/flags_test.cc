@@ -105,6 +105,15 @@ TEST(Flags, LimitsOfConnections) {
   EXPECT_TRUE(std::holds_alternative<ExitNow>(Parse({"--store", "/m", "--max-connections", "0"})));
 }
 
+TEST(Flags, APeerHasAQuarterOfTheConnectionsAndNeverLessThanByDefault) {
+  EXPECT_EQ(Good({"--store", "/m"}).server.guard.max_connections_per_peer, 64);
+  EXPECT_EQ(Good({"--store", "/m", "--max-connections", "7"}).server.guard.max_connections_per_peer,
+            64);
+  EXPECT_EQ(
+      Good({"--store", "/m", "--max-connections", "400"}).server.guard.max_connections_per_peer,
+      100);
+}
+
 TEST(Flags, Sandbox) {
   EXPECT_EQ(Good({"--store", "/m"}).sandbox, SandboxMode::kAuto);
   EXPECT_EQ(Good({"--store", "/m", "--sandbox", "require"}).sandbox, SandboxMode::kRequire);
