@@ -1,7 +1,6 @@
 """Pulls that are interrupted: by kill -9 of the server, by kill -9 of tensorctl, by another version in between."""
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -11,6 +10,7 @@ import pytest
 
 import stores
 from byte_proxy import ByteProxy, Treatment
+from killable import KILLS, Daemon
 
 # The promise is for several GB: TENSORD_PULL_GIB=4 tests/run.sh e2e.
 SIZE = int(os.environ.get("TENSORD_PULL_GIB", "1")) << 30
@@ -38,28 +38,6 @@ def store(tmp_path_factory):
     write_model(root / "m.safetensors", 1)
     (root / "config.json").write_text('{"a": 1}')
     return root
-
-
-class Daemon:
-    """A tensord that a test may kill and start again on the same port."""
-
-    def __init__(self, bin_dir, store):
-        self.arguments = [str(bin_dir / "tensord"), "--store", str(store), "--listen"]
-        self.port = 0
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen([*self.arguments, f"127.0.0.1:{self.port}"], stderr=subprocess.PIPE, text=True)
-        for line in self.process.stderr:
-            found = re.search(r"listening address=127\.0\.0\.1:(\d+)", line.replace('"', ""))
-            if found:
-                self.port = int(found.group(1))
-                break
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
 
 
 @pytest.fixture
@@ -99,15 +77,15 @@ def kill_pull(bin_dir, daemon, directory, size):
 
 def test_pull_survives_kills_of_the_server(bin_dir, daemon, store, tmp_path):
     pull = start_pull(bin_dir, daemon, tmp_path)
-    for part in (SIZE // 8, SIZE // 3, SIZE // 2):
-        wait_for_bytes(tmp_path, part)
+    for kill in range(1, KILLS + 1):
+        wait_for_bytes(tmp_path, SIZE * kill // (KILLS + 2))
         daemon.kill()
         daemon.start()
     report = finish(pull)
     assert same(tmp_path / "m.safetensors", store / "m.safetensors")
     assert same(tmp_path / "config.json", store / "config.json")
     assert report["fetched_bytes"] == report["size_bytes"]  # No byte twice.
-    assert report["retries"] >= 3
+    assert report["retries"] >= KILLS
     assert sorted(os.listdir(tmp_path)) == ["config.json", "m.safetensors"]
 
 
