@@ -4,9 +4,16 @@
 # usage: tests/run.sh [STAGE...]
 #   Stages, by default and in this order: release lint oracles e2e deploy python asan clang tsan
 #
-# Short forms run by default. The long ones, by environment:
-#   TENSORD_FUZZ_SECONDS=10  of each fuzz target    TENSORD_RELOADS=300, TENSORD_SWAPS=300  of a store under load
-#   TENSORD_FAULT_ROUNDS=20  of each kind of fault  TENSORD_LIVE_SECONDS=10, TENSORD_ADAPTERS=3000
+# Short forms run by default. The long ones, by environment (in brackets: what the promises are for):
+#   TENSORD_FUZZ_SECONDS=10 (60)         of each fuzz target; half of it of the wire's
+#   TENSORD_FAULT_ROUNDS=20 (500)        of each kind of fault: 12 GiB of disk for each of the rows of truncation
+#   TENSORD_RELOADS=300 (1000), TENSORD_SWAPS=300 (1000), TENSORD_HANGUPS=300  of a store under load
+#   TENSORD_LIVE_SECONDS=10 (60)         of replacing under load
+#   TENSORD_ADAPTERS=3000 (50000)        beyond the budgets
+#   TENSORD_PULL_GIB=1 (4)               of a pull that is interrupted
+#   TENSORD_PULL_KILLS=3 (50)            of the server in the middle of a pull or a batch, which needs 32 MiB of memory for each
+#   TENSORD_CERT_ROTATIONS=10 (100)      under load
+#   TENSORD_SEED=N                       replays a run's faults; each run prints its own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # A second checkout, wherever it lies, finds what the first has compiled.

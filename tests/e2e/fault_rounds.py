@@ -22,7 +22,6 @@ def rounds(kind, number=ROUNDS):
 
 
 def summary():
-    """Lines for the end of a run; none when no fault was injected."""
-    if counts:
-        yield f"fault rounds, TENSORD_SEED={SEED}: {sum(counts.values())}"
-        yield from (f"  {number:6}  {kind}" for kind, number in sorted(counts.items()))
+    """Lines for the end of a run, also of one whose first round failed."""
+    yield f"fault rounds, TENSORD_SEED={SEED}: {sum(counts.values())}"
+    yield from (f"  {number:6}  {kind}" for kind, number in sorted(counts.items()))
