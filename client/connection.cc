@@ -179,6 +179,10 @@ absl::Status Connection::Run(const Call& call,
   if (!call.request_id.empty()) context->AddMetadata(kRequestIdKey, call.request_id);
   const grpc::Status status = rpc(*context);
   absl::Status translated = Translate(status, *context);
+  // A server whose patience ends cancels what still runs; here nobody wished that.
+  if (absl::IsCancelled(translated) && !call.IsCancelled()) {
+    translated = absl::UnavailableError(absl::StrCat(address_, ": the server cancelled the call"));
+  }
   if (!translated.ok() && !call.request_id.empty()) {
     SetErrorDetail(translated, kRequestIdDetail, call.request_id);
   }

@@ -189,8 +189,10 @@ void DeclareLimits(Declarer declare, RawFlags& raw) {
            "Streams at once; further ones are refused")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 20));
   declare
-      .Add("max-connections", raw.max_connections, "NUMBER", "256",
-           "Connections at once; further ones are closed, as are more than 64 of one peer")
+      .Add(
+          "max-connections", raw.max_connections, "NUMBER", "256",
+          "Connections at once; further ones are closed, as are those of one peer beyond a quarter "
+          "of them, 64 at least")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 16));
   declare.AddDuration("stall-timeout", raw.stall_timeout_ms, "60s",
                       "A stream whose client takes nothing for so long is ended; 0: never");

@@ -12,7 +12,7 @@ prepare_bench() {
     cp tests/bench/requirements.txt "$venv/installed-requirements.txt"
   fi
   ! command -v ccache >/dev/null || launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-  cmake --preset release -DTENSORD_BUILD_BENCHMARKS=ON "${launcher[@]}" >build/bench/configure.log 2>&1 ||
+  cmake --preset release -DTENSORD_BUILD_TESTS=ON -DTENSORD_BUILD_BENCHMARKS=ON "${launcher[@]}" >build/bench/configure.log 2>&1 ||
     { cat build/bench/configure.log >&2; return 1; }
   cmake --build build/release --target tensord bench >build/bench/build.log ||
     { tail -50 build/bench/build.log >&2; return 1; }

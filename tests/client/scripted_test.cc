@@ -128,6 +128,19 @@ TEST_F(ScriptedTest, BytesWithoutAFinalOkAreConfirmed) {
   EXPECT_EQ(server_.num_calls(), 2);
 }
 
+TEST_F(ScriptedTest, WhatTheServerCancelledGoesOn) {
+  server_.get_tensor = [](size_t call, const v1::GetTensorRequest&,
+                          ScriptedServer::Chunks& writer) -> absl::Status {
+    v1::TensorChunk chunk = StreamBegin("v1", 1, call == 0 ? 4 : 1);
+    AddResult(chunk, 0, "a", 4, call == 0 ? 0 : 3, call == 0 ? "aaa" : "b");
+    writer.Write(chunk);
+    return call == 0 ? absl::CancelledError("") : absl::OkStatus();
+  };
+  const auto data = Connect().GetTensor("m", "a");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(server_.num_calls(), 2);
+}
+
 TEST_F(ScriptedTest, ThreeBytesOfAResumedResultMustBeOfTheSameShape) {
   server_.get_tensor = [](size_t call, const v1::GetTensorRequest&,
                           ScriptedServer::Chunks& writer) -> absl::Status {
