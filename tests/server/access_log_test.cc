@@ -14,11 +14,13 @@ namespace {
 
 using testing::HasSubstr;
 
+// No two with the same request id, in all tests: a line is not logged twice within a second.
 void EndCalls(AccessLog& log, int num_calls, const absl::Status& status) {
+  static int num_ended = 0;
   for (int i = 0; i < num_calls; ++i) {
     CallRecord record;
     record.method = CallMethod::kGetSlice;
-    record.request_id = "r" + std::to_string(i);
+    record.request_id = "r" + std::to_string(num_ended++);
     record.began = std::chrono::steady_clock::now();
     log.CallEnded(record, status);
   }
