@@ -22,7 +22,7 @@ ROUNDS, QUICK_ROUNDS = 9, 3
 QUIET_CORES = 0.35
 MAX_RAW_SPREAD = 0.20
 QUICK_SECONDS = 130  # Below the 3 minutes that --quick promises; start-up, and the rounds that overrun a share, come on top.
-WIDTHS = (58, 18, 18, 8, 8)
+WIDTHS = (62, 18, 18, 8, 8)
 
 
 def main():
