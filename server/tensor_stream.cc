@@ -8,6 +8,7 @@
 #include "server/chunk_options.h"
 #include "src/crc32c.h"
 #include "src/error.h"
+#include "src/prefetch.h"
 #include "src/read_runs.h"
 
 namespace tensord {
@@ -23,10 +24,8 @@ constexpr uint64_t kMaxGapBytes = 256 << 10;
 constexpr size_t kMaxOverheadBytes = 64 << 10;
 
 // Small results lie anywhere: their beginnings are told to the caches some parts before they are
-// copied, and what follows the processor foresees.
+// copied.
 constexpr size_t kPartsAhead = 4;
-constexpr uint64_t kPrefetchedBytes = 256;
-constexpr size_t kCacheLineBytes = 64;
 
 StreamInfoView InfoOf(const ReadPlan& plan) {
   return {plan.model->id(), plan.model->version(), static_cast<uint32_t>(plan.results.size()),
@@ -276,23 +275,20 @@ bool TensorStream::Encode(const MessageDraft& draft, const std::shared_ptr<Drain
   MessageBuilder builder(OwnBytes(draft), std::move(buffer));
   if (!info_sent_) EncodeStreamInfo(info, builder.Own(StreamInfoSize(info)));
   for (size_t i = 0; i < draft.parts.size(); ++i) {
-    if (i + kPartsAhead < draft.parts.size()) Prefetch(draft.parts[i + kPartsAhead]);
+    if (i + kPartsAhead < draft.parts.size()) PrefetchPart(draft.parts[i + kPartsAhead]);
     if (!EncodePart(draft.parts[i], gate, builder)) return false;
   }
   message = builder.Build();
   return true;
 }
 
-void TensorStream::Prefetch(const DraftPart& part) const {
+void TensorStream::PrefetchPart(const DraftPart& part) const {
   const PlannedResult& result = plan_.results[part.index];
   const SlicePlan& slice = *plan_.slices[result.slice];
   const bool is_copied = part.size_bytes > 0 && !part.is_mapped && files_.is_mapped(result.file);
   if (!is_copied || !slice.is_contiguous()) return;
   const uint64_t begin = result.tensor_offset_bytes + slice.offset_bytes() + part.offset_bytes;
-  const absl::Span<const std::byte> bytes = files_.opened(result.file)->bytes().subspan(begin);
-  for (size_t at = 0; at < std::min(part.size_bytes, kPrefetchedBytes); at += kCacheLineBytes) {
-    __builtin_prefetch(bytes.data() + at);
-  }
+  Prefetch(files_.opened(result.file)->bytes().subspan(begin).data(), part.size_bytes);
 }
 
 bool TensorStream::EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,

@@ -76,7 +76,7 @@ class TensorStream final : public ChunkProducer {
   bool Encode(const MessageDraft& draft, const std::shared_ptr<DrainGate>& gate,
               BufferBudget::Buffer buffer, grpc::ByteBuffer& message);
   // Tells the caches what a copied part needs first. Its file was prepared.
-  void Prefetch(const DraftPart& part) const;
+  void PrefetchPart(const DraftPart& part) const;
   bool EncodePart(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,
                   MessageBuilder& builder);
   void AppendMapped(const DraftPart& part, const std::shared_ptr<DrainGate>& gate,

@@ -4,22 +4,15 @@
 #include <cstring>
 #include <type_traits>
 
+#include "src/prefetch.h"
+
 namespace tensord {
 namespace {
-
-constexpr size_t kCacheLineBytes = 64;
 
 // Runs that far apart the processor does not foresee: each misses the TLB as well as the caches,
 // and to wait for one after the other takes longer than to copy them.
 constexpr int64_t kFarBytes = 2048;
 constexpr size_t kRunsAhead = 8;
-constexpr size_t kMaxFetchedBytes = 256;  // Of a run: what follows it foresees.
-
-void Prefetch(const std::byte* run, size_t run_bytes) {
-  for (size_t at = 0; at < std::min(run_bytes, kMaxFetchedBytes); at += kCacheLineBytes) {
-    __builtin_prefetch(run + at);
-  }
-}
 
 // `Size`: size_t, or a constant that converts to it and makes each memcpy a few moves.
 template <typename Size>
