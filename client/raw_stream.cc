@@ -28,11 +28,20 @@ bool RawStream::Wait() {
   return queue_.Next(&tag, &ok) && ok;
 }
 
+void RawStream::StartRead() {
+  next_.Clear();
+  call_->Read(&next_, this);
+  is_reading_ = true;
+}
+
 std::optional<PieceCursor> RawStream::Read() {
   slices_.clear();
   buffer_.Clear();
-  call_->Read(&buffer_, this);
+  if (!is_reading_) StartRead();
+  is_reading_ = false;
   if (!Wait()) return std::nullopt;
+  buffer_.Swap(&next_);
+  StartRead();
   if (!buffer_.Dump(&slices_).ok()) return std::nullopt;
   pieces_.clear();
   for (const grpc::Slice& slice : slices_) {
@@ -42,6 +51,8 @@ std::optional<PieceCursor> RawStream::Read() {
 }
 
 grpc::Status RawStream::Finish() {
+  if (is_reading_) Wait();
+  is_reading_ = false;
   grpc::Status status;
   call_->Finish(&status, this);
   Wait();

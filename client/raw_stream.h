@@ -30,18 +30,24 @@ class RawStream {
   RawStream(const RawStream&) = delete;
   RawStream& operator=(const RawStream&) = delete;
 
-  // The next message, whose bytes live until the next call; nullopt at the end of the stream.
+  // The next message, whose bytes live until the next call; nullopt at the end of the stream. The
+  // one after it is asked for already, so that it comes while this one is used.
   std::optional<PieceCursor> Read();
 
-  // The call's status, after the end of the stream or a cancellation.
+  // The call's status, after the end of the stream or a cancellation. Ends what is being read.
   grpc::Status Finish();
 
  private:
+  void StartRead();
   // Waits until the one operation in progress is done; whether it succeeded.
   bool Wait();
 
   grpc::CompletionQueue queue_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+
+  // The message that is being read, while there is one.
+  grpc::ByteBuffer next_;
+  bool is_reading_ = false;
 
   // The message read last.
   grpc::ByteBuffer buffer_;

@@ -26,11 +26,19 @@ void FramePolicy::BelongsTo(std::shared_ptr<PeerAccount> peer) {
   if (peer_ != nullptr) peer_->TakeRequestBytes(request_bytes_);
 }
 
-std::optional<CloseReason> FramePolicy::Received(absl::Span<const uint8_t> bytes,
-                                                 Clock::time_point now) {
+std::optional<CloseReason> FramePolicy::Received(absl::Span<uint8_t> bytes, Clock::time_point now) {
   const MutexLock lock(mutex_);
-  inbound_.Read(bytes, [this, now](const FrameHeader& frame)
-                           ABSL_NO_THREAD_SAFETY_ANALYSIS { Judge(frame, now); });
+  inbound_.Read(
+      bytes,
+      [this, now](const FrameHeader& frame) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        if (frame.type == FrameType::kSettings) window_limit_.Begin();
+        Judge(frame, now);
+      },
+      [this, bytes](const FrameHeader& frame, size_t begin, size_t size)
+          ABSL_NO_THREAD_SAFETY_ANALYSIS {
+            if (frame.type != FrameType::kSettings) return;
+            window_limit_.Apply(bytes.subspan(begin, size));
+          });
   return violation_;
 }
 

@@ -15,12 +15,14 @@
 #include "server/http2_frames.h"
 #include "server/peer_account.h"
 #include "server/token_bucket.h"
+#include "server/window_limit.h"
 #include "src/mutex.h"
 
 namespace tensord {
 
-// Looks at frame headers only, as they pass in both directions in the clear. What it finds cannot
-// be undone, so the caller closes the connection before gRPC has seen the bytes. Thread-safe.
+// Looks at frame headers, as they pass in both directions in the clear. What it finds cannot be
+// undone, so the caller closes the connection before gRPC has seen the bytes. Of payloads only a
+// client's SETTINGS matter: see WindowLimit. Thread-safe.
 class FramePolicy {
  public:
   using Clock = TokenBucket::Clock;
@@ -41,8 +43,9 @@ class FramePolicy {
   // It turns out whose connection it is.
   void BelongsTo(std::shared_ptr<PeerAccount> peer);
 
-  // What came from the client. A reason: the connection is to be closed; once and for all.
-  std::optional<CloseReason> Received(absl::Span<const uint8_t> bytes, Clock::time_point now);
+  // What came from the client, which gRPC is to see as it is afterwards. A reason: the connection
+  // is to be closed; once and for all.
+  std::optional<CloseReason> Received(absl::Span<uint8_t> bytes, Clock::time_point now);
 
   // What was sent to it.
   void Sent(absl::Span<const uint8_t> bytes, Clock::time_point now);
@@ -82,6 +85,7 @@ class FramePolicy {
   const GuardLimits limits_;
   mutable Mutex mutex_;
   FrameReader inbound_ ABSL_GUARDED_BY(mutex_){FrameReader::Side::kClient};
+  WindowLimit window_limit_ ABSL_GUARDED_BY(mutex_);
   FrameReader outbound_ ABSL_GUARDED_BY(mutex_){FrameReader::Side::kServer};
   TokenBucket cancels_ ABSL_GUARDED_BY(mutex_);
   TokenBucket spare_cancels_ ABSL_GUARDED_BY(mutex_);  // Whatever the peer's other connections do.

@@ -26,8 +26,13 @@ bool FrameReader::SkipPreface(absl::Span<const uint8_t>& bytes) {
   return true;
 }
 
-void FrameReader::Read(absl::Span<const uint8_t> bytes,
-                       absl::FunctionRef<void(const FrameHeader&)> visit) {
+void FrameReader::Read(absl::Span<const uint8_t> bytes, HeaderVisitor visit) {
+  Read(bytes, visit, [](const FrameHeader&, size_t, size_t) {});
+}
+
+void FrameReader::Read(absl::Span<const uint8_t> bytes, HeaderVisitor visit,
+                       PayloadVisitor visit_payload) {
+  const size_t num_bytes = bytes.size();
   if (is_foreign_) return;
   if (!SkipPreface(bytes)) {
     is_foreign_ = true;
@@ -35,9 +40,10 @@ void FrameReader::Read(absl::Span<const uint8_t> bytes,
   }
   while (!bytes.empty()) {
     if (payload_left_ > 0) {
-      const size_t skipped = std::min<uint64_t>(payload_left_, bytes.size());
-      payload_left_ -= skipped;
-      bytes.remove_prefix(skipped);
+      const size_t size = std::min<uint64_t>(payload_left_, bytes.size());
+      visit_payload(current_, num_bytes - bytes.size(), size);
+      payload_left_ -= size;
+      bytes.remove_prefix(size);
       continue;
     }
     const size_t taken = std::min(FrameHeader::kSize - header_bytes_, bytes.size());
@@ -47,9 +53,9 @@ void FrameReader::Read(absl::Span<const uint8_t> bytes,
     if (header_bytes_ < FrameHeader::kSize) return;
     header_bytes_ = 0;
     has_begun_ = true;
-    const FrameHeader header = Decode(header_);
-    payload_left_ = header.payload_bytes;
-    visit(header);
+    current_ = Decode(header_);
+    payload_left_ = current_.payload_bytes;
+    visit(current_);
   }
 }
 

@@ -37,17 +37,24 @@ struct FrameHeader {
   uint32_t stream = 0;
 };
 
-// Walks one direction of a connection, whose bytes come in pieces of any size. Payloads are passed
-// over without being read. Not thread-safe.
+// Walks one direction of a connection, whose bytes come in pieces of any size. Payloads are not
+// looked into. Not thread-safe.
 class FrameReader {
  public:
   // What a client sends begins with the preface, what a server sends does not.
   enum class Side { kClient, kServer };
 
+  using HeaderVisitor = absl::FunctionRef<void(const FrameHeader&)>;
+  using PayloadVisitor = absl::FunctionRef<void(const FrameHeader&, size_t begin, size_t size)>;
+
   explicit FrameReader(Side side) : preface_left_(side == Side::kClient ? kPreface.size() : 0) {}
 
   // Calls `visit` at the end of each frame header in `bytes`, before its payload is seen.
-  void Read(absl::Span<const uint8_t> bytes, absl::FunctionRef<void(const FrameHeader&)> visit);
+  void Read(absl::Span<const uint8_t> bytes, HeaderVisitor visit);
+
+  // Calls `visit_payload` as well, for each stretch of a payload: whose it is, and where in `bytes`
+  // it begins and how long it is, at least one byte.
+  void Read(absl::Span<const uint8_t> bytes, HeaderVisitor visit, PayloadVisitor visit_payload);
 
   // True once a whole frame header has been seen: the connection is HTTP/2 and in use.
   bool has_begun() const { return has_begun_; }
@@ -64,6 +71,7 @@ class FrameReader {
   size_t preface_left_;
   bool is_foreign_ = false;
   bool has_begun_ = false;
+  FrameHeader current_;  // Whose payload comes next.
   uint64_t payload_left_ = 0;
   size_t header_bytes_ = 0;  // Of the header that is being collected.
   std::array<uint8_t, FrameHeader::kSize> header_{};

@@ -120,8 +120,8 @@ absl::Span<const uint8_t> Bytes(const void* data, size_t size) {
   return absl::MakeConstSpan(static_cast<const uint8_t*>(data), size);
 }
 
-// False when the session is to be closed.
-bool Allows(Session& session, absl::Span<const uint8_t> bytes) {
+// False when the session is to be closed. Lowers the windows in what the client sends.
+bool Allows(Session& session, absl::Span<uint8_t> bytes) {
   if (session.closed) return false;
   const std::optional<CloseReason> reason = session.frames.Received(bytes, Clock::now());
   if (session.frames.is_crowded() && session.context->crowded) session.context->crowded();
@@ -166,7 +166,7 @@ extern "C" int SSL_read(SSL* ssl, void* buffer, int size) {
   if (size < 0 || SSL_read_ex(ssl, buffer, static_cast<size_t>(size), &received) != 1) return -1;
   tensord::Session* const session = tensord::SessionOf(ssl);
   if (session != nullptr) tensord::Find(*session, std::move(source));
-  if (session == nullptr || tensord::Allows(*session, tensord::Bytes(buffer, received))) {
+  if (session == nullptr || tensord::Allows(*session, {static_cast<uint8_t*>(buffer), received})) {
     return static_cast<int>(received);
   }
   // What SSL_get_error says of it is SSL_ERROR_SSL: gRPC closes the connection.

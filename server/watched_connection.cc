@@ -9,14 +9,14 @@
 namespace tensord {
 namespace {
 
-using Piece = absl::Span<const uint8_t>;
+using Piece = absl::Span<uint8_t>;
 
 void ForEachPiece(absl::Span<const iovec> pieces, size_t num_bytes,
                   absl::FunctionRef<void(Piece)> visit) {
   for (const iovec& piece : pieces) {
     const size_t size = std::min(piece.iov_len, num_bytes);
     if (size == 0 && num_bytes == 0) return;
-    visit(Piece(static_cast<const uint8_t*>(piece.iov_base), size));
+    visit(Piece(static_cast<uint8_t*>(piece.iov_base), size));
     num_bytes -= size;
   }
 }

@@ -7,7 +7,7 @@ import struct
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED = 0x1, 0x1, 0x4, 0x8
-INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 4, 5
+INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 4, 5, 6
 CANCEL = 8
 MAX_FRAME_BYTES = 16384  # What every peer has to take.
 
@@ -20,7 +20,8 @@ def frame(kind, flags=0, stream=0, payload=b""):
 
 
 def settings(**values):
-    names = {"initial_window_size": INITIAL_WINDOW_SIZE, "max_frame_size": MAX_FRAME_SIZE}
+    names = {"initial_window_size": INITIAL_WINDOW_SIZE, "max_frame_size": MAX_FRAME_SIZE,
+             "max_header_list_size": MAX_HEADER_LIST_SIZE}
     return frame(SETTINGS, payload=b"".join(struct.pack(">HI", names[name], value) for name, value in values.items()))
 
 

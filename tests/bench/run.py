@@ -34,7 +34,7 @@ def main():
     end = time.monotonic() + QUICK_SECONDS
     with Workbench(options.build, options.stores, options.quick) as workbench:
         for i, group in enumerate(groups):
-            share = (end - time.monotonic()) / sum(1 for later in groups[i:] if later.measures or later is group)
+            share = (end - time.monotonic()) / len(groups[i:])
             report = run_group(workbench, group, options, share if options.quick else float("inf"))
             results.append(report)
             for row in report["rows"]:
@@ -63,13 +63,12 @@ def arguments():
 
 def run_group(workbench, group, options, seconds):
     report = {"name": group.name, "rounds": [], "rows": []}
-    reason = group.not_measured
-    if reason is None:
-        try:
-            report["rounds"] = run_rounds(workbench, group, options, seconds)
-            report["memory"] = sample_memory(report["rounds"])
-        except (NotMeasured, RuntimeError, FileNotFoundError) as error:
-            reason = str(error).strip().replace("\n", " ")
+    reason = None
+    try:
+        report["rounds"] = run_rounds(workbench, group, options, seconds)
+        report["memory"] = sample_memory(report["rounds"])
+    except (NotMeasured, RuntimeError, FileNotFoundError) as error:
+        reason = str(error).strip().replace("\n", " ")
     wanted = min(options.rounds, group.rounds or options.rounds)
     report["rows"] = [judge(row, group, report["rounds"], wanted, reason, options.quick) for row in group.rows]
     return report

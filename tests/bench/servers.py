@@ -43,16 +43,25 @@ class Server:
         self.log.close()
 
 
-class Nginx:
-    """nginx with a configuration of its own: sendfile, keep-alive, one worker a core."""
+def free_ports(count):
+    """For nginx, which cannot listen on port 0."""
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
 
-    def __init__(self, directory, root):
+
+class Nginx:
+    """nginx with a configuration of its own: sendfile, keep-alive, one worker a core. Which ciphers its TLS has is left to
+    OpenSSL, as tensord leaves it."""
+
+    def __init__(self, directory, root, certificate, key):
         self.directory = directory
         directory.mkdir()
-        with socket.socket() as probe:  # nginx cannot listen on port 0.
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.unix_socket, self.port = directory / "socket", port
+        self.unix_socket, (self.port, self.tls_port) = directory / "socket", free_ports(2)
         configuration = directory / "nginx.conf"
         temporary = "\n".join(f"  {kind}_temp_path {directory}/{kind};"
                               for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -72,7 +81,11 @@ http {{
   default_type application/octet-stream;
   server {{
     listen unix:{self.unix_socket} sndbuf={UNIX_SEND_BUFFER};
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{self.port};
+    listen 127.0.0.1:{self.tls_port} ssl;
+    ssl_protocols TLSv1.3;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
     root {root};
   }}
 }}

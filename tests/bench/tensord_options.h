@@ -22,6 +22,7 @@ inline void AddTensordOptions(CLI::App& app, TensordOptions& options) {
   app.add_option("--tensor", options.tensor);
   app.add_option("--chunk-bytes", options.client.chunk_bytes);
   app.add_flag("--checksum", options.client.checksum);
+  app.add_option("--tls-ca", options.client.tls_ca)->check(CLI::ExistingFile);
 }
 
 }  // namespace tensord::bench

@@ -15,6 +15,10 @@ from servers import UNIX_SEND_BUFFER, Nginx, Server
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+from certificates import Authority  # noqa: E402 - Needs the path above.
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -28,6 +32,8 @@ class Workbench:
         self.stores, self.quick = stores, quick
         self.scratch = Path(tempfile.mkdtemp(prefix="tensord-bench-"))
         self._servers, self._num_servers, self._offsets = {}, 0, {}
+        authority = Authority(self.scratch / "authority")
+        self.tls_ca, (self._certificate, self._key) = authority.ca, authority.server(self.scratch / "server")
 
     def __enter__(self):
         return self
@@ -80,6 +86,10 @@ class Workbench:
             return Server(command, 2, self._path("tensord.log"))
         return self.server(" ".join(["tensord", store, *flags]), start)
 
+    def tensord_tls(self, store):
+        """tensord serving one store on TCP, with TLS."""
+        return self.tensord_at("127.0.0.1:0", store, "--tls-cert", self._certificate, "--tls-key", self._key)
+
     def tensord_at(self, listen, store, *flags, prefix=()):
         """tensord serving one store on one address."""
         command = [*prefix, *self.tensord_command(self.store(store), listen), *flags]
@@ -98,7 +108,7 @@ class Workbench:
         return self.server(f"{program} {kind} {store} {host}", start)
 
     def nginx(self):
-        return self.server("nginx", lambda: Nginx(self._path("nginx"), self.stores))
+        return self.server("nginx", lambda: Nginx(self._path("nginx"), self.stores, self._certificate, self._key))
 
     def flight(self, kind, store):
         def start():

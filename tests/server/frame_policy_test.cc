@@ -13,12 +13,16 @@ using std::chrono::seconds;
 
 constexpr char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+absl::Span<uint8_t> Mutable(std::string& text) {
+  return absl::MakeSpan(reinterpret_cast<uint8_t*>(text.data()), text.size());
+}
+
 class FramePolicyTest : public testing::Test {
  protected:
   FramePolicyTest() { Receive(kPreface); }
 
-  std::optional<CloseReason> Receive(const std::string& bytes) {
-    return policy_.Received(Bytes(bytes), now_);
+  std::optional<CloseReason> Receive(std::string bytes) {
+    return policy_.Received(Mutable(bytes), now_);
   }
   std::optional<CloseReason> Receive(FrameType type, uint8_t flags, uint32_t stream,
                                      size_t payload_bytes = 0) {
@@ -142,13 +146,34 @@ TEST_F(FramePolicyTest, OddFramesAreLimitedInTheirRate) {
   for (const FrameType type : {FrameType::kSettings, FrameType::kPriority, FrameType::kData,
                                FrameType::kGoAway, unknown}) {
     FramePolicy policy(limits_, now_);
-    policy.Received(Bytes(kPreface), now_);
+    std::string preface = kPreface;
+    policy.Received(Mutable(preface), now_);
     std::optional<CloseReason> reason;
     for (int i = 0; !reason && i < 10'000; ++i) {
-      const std::string frame = Frame(type, 0, 1, 0);
-      reason = policy.Received(Bytes(frame), now_);
+      std::string frame = Frame(type, 0, 1, 0);
+      reason = policy.Received(Mutable(frame), now_);
     }
     EXPECT_EQ(reason, CloseReason::kFrames) << static_cast<int>(type);
+  }
+}
+
+TEST_F(FramePolicyTest, OnlyTheWindowsInSettingsAreLowered) {
+  const std::string entry("\0\4\x40\0\0\0", 6), lowered("\0\4\0\x7f\xff\xff", 6);
+  const std::string settings = Frame(FrameType::kSettings, 0, 0, 6).substr(0, 9);
+  const std::string headers = Frame(FrameType::kHeaders, kFlagEndHeaders, 1, 6).substr(0, 9);
+  const std::string data = Frame(FrameType::kData, 0, 1, 6).substr(0, 9);
+  const std::string sign = settings + std::string("\0\6\0\0\x74\x64", 6);
+  const std::string sent = settings + entry + headers + entry + data + entry + settings + entry;
+  for (const size_t piece_bytes : {size_t{1}, size_t{4}, size_t{11}, sent.size()}) {
+    FramePolicy policy(limits_, now_);
+    std::string preface = kPreface + sign, seen;
+    policy.Received(Mutable(preface), now_);
+    for (size_t i = 0; i < sent.size(); i += piece_bytes) {
+      std::string piece = sent.substr(i, piece_bytes);
+      EXPECT_EQ(policy.Received(Mutable(piece), now_), std::nullopt);
+      seen += piece;
+    }
+    EXPECT_EQ(seen, settings + lowered + headers + entry + data + entry + settings + lowered);
   }
 }
 
@@ -164,13 +189,11 @@ std::shared_ptr<PeerAccount> Account(GuardLimits& limits, double burst) {
 std::optional<CloseReason> Cancel(FramePolicy& policy, int count, Clock::time_point now) {
   std::string text = "";
   for (int i = 0; i < count; ++i) text += std::string("\0\0\4\3\0\0\0\0\1\0\0\0\10", 13);
-  return policy.Received(
-      absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size()), now);
+  return policy.Received(Mutable(text), now);
 }
 
-std::optional<CloseReason> Begin(FramePolicy& policy, const std::string& text) {
-  return policy.Received(
-      absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size()), {});
+std::optional<CloseReason> Begin(FramePolicy& policy, std::string text) {
+  return policy.Received(Mutable(text), {});
 }
 
 TEST(FramePolicyOfAPeer, ItsOtherConnectionsHaveSpentItsCancels) {
@@ -267,9 +290,9 @@ TEST_F(FramePolicyTest, WhatAConnectionLeavesIsReturnedToItsPeer) {
   const auto peer = std::make_shared<PeerAccount>(limits_, now_);
   {
     FramePolicy leaving(limits_, now_, peer);
-    const std::string begin = kPreface + Frame(FrameType::kHeaders, kFlagEndHeaders, 1, 100) +
-                              Frame(FrameType::kData, 0, 1, 1 << 20);
-    EXPECT_EQ(leaving.Received(Bytes(begin), now_), std::nullopt);
+    std::string begin = kPreface + Frame(FrameType::kHeaders, kFlagEndHeaders, 1, 100) +
+                        Frame(FrameType::kData, 0, 1, 1 << 20);
+    EXPECT_EQ(leaving.Received(Mutable(begin), now_), std::nullopt);
     EXPECT_FALSE(peer->TakeRequestBytes(limits_.peer_request_bytes));
     peer->ReturnRequestBytes(limits_.peer_request_bytes);
   }

@@ -52,6 +52,26 @@ TEST(FrameReader, FindsFramesWhateverThePiecesAre) {
   }
 }
 
+TEST(FrameReader, SaysWherePayloadsLie) {
+  const std::string text = kPreface + Frame(FrameType::kSettings, 0, 0, 12) +
+                           Frame(FrameType::kPing, 0, 0, 0) + Frame(FrameType::kData, 0, 1, 70'000);
+  for (const size_t piece_bytes : {size_t{1}, size_t{7}, size_t{1000}, text.size()}) {
+    FrameReader reader(FrameReader::Side::kClient);
+    size_t settings = 0, data = 0;
+    for (size_t i = 0; i < text.size(); i += piece_bytes) {
+      const std::string piece = text.substr(i, piece_bytes);
+      reader.Read(
+          Bytes(piece), [](const FrameHeader&) {},
+          [&](const FrameHeader& frame, size_t begin, size_t size) {
+            EXPECT_EQ(piece.substr(begin, size), std::string(size, '\xff'));
+            (frame.type == FrameType::kSettings ? settings : data) += size;
+          });
+    }
+    EXPECT_EQ(settings, 12) << piece_bytes;
+    EXPECT_EQ(data, 70'000) << piece_bytes;
+  }
+}
+
 TEST(FrameReader, TheReservedBitOfAStreamIsIgnored) {
   const std::string text = Frame(FrameType::kData, 0, 0x80000005, 1);
   EXPECT_EQ(ReadAll(FrameReader::Side::kServer, text, 100)[0].stream, 5);
