@@ -1,10 +1,11 @@
 #include "client/token_source.h"
 
+#include <sys/stat.h>
+
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "src/bearer_token.h"
 #include "src/credential_file.h"
 #include "src/escape.h"
@@ -12,8 +13,6 @@
 
 namespace tensord {
 namespace {
-
-constexpr absl::Duration kReadInterval = absl::Seconds(1);
 
 absl::StatusOr<std::string> ReadToken(const std::string& path) {
   TENSORD_ASSIGN_OR_RETURN(const CredentialFile file, ReadCredentialFile(path));
@@ -45,15 +44,13 @@ std::string TokenSource::Get() {
     const MutexLock lock(mutex_);
     return token_;
   }
-  {
-    const absl::Time now = absl::Now();
-    const MutexLock lock(mutex_);
-    if (now < next_read_) return token_;
-    next_read_ = now + kReadInterval;
-  }
-  absl::StatusOr<std::string> read = ReadToken(file_);
+  struct stat status = {};
+  const absl::StatusOr<FileIdentity> now =
+      stat(file_.c_str(), &status) == 0 ? IdentityOf(status) : FileIdentity();
   const MutexLock lock(mutex_);
-  if (read.ok()) token_ = *std::move(read);
+  if (!now.ok() || *now == read_) return token_;
+  read_ = *now;  // As it was before it is read: a change in between is seen the next time.
+  if (absl::StatusOr<std::string> read = ReadToken(file_); read.ok()) token_ = *std::move(read);
   return token_;
 }
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "src/file_identity.h"
 #include "src/mutex.h"
 #include "tensord/client_options.h"
 
@@ -19,8 +19,8 @@ class TokenSource {
   // that cannot be read; what is given is no token.
   static absl::StatusOr<std::unique_ptr<TokenSource>> Create(const ClientOptions& options);
 
-  // "" for none. A file is read again at most once a second; what it held before counts while it
-  // holds no token.
+  // "" for none. A file is looked at each time and read again when it has changed; what it held
+  // before counts while it holds no token.
   std::string Get();
 
   bool has_token() const { return !is_empty_; }
@@ -33,7 +33,7 @@ class TokenSource {
   const bool is_empty_;
   Mutex mutex_;
   std::string token_ ABSL_GUARDED_BY(mutex_);
-  absl::Time next_read_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  FileIdentity read_ ABSL_GUARDED_BY(mutex_);  // Which state of the file was read last.
 };
 
 }  // namespace tensord

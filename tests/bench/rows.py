@@ -287,6 +287,22 @@ def start_up(store, model, tensor):
     return measure
 
 
+def ours_from_afar(round_trip_ms):
+    def measure(b):
+        server = b.tensord("big")
+        return b.run("tensord_read", "--address", b.far(server, round_trip_ms).addresses[0], "--model", "big", "--tensor", "t",
+                     "--repeats", 2, *b.subject("big", size(b)), server=server)
+    return measure
+
+
+def raw_from_afar(round_trip_ms):
+    def measure(b):
+        server = b.yardstick("raw_server", "tcp", "big")
+        return b.run("raw_client", "--address", b.far(server, round_trip_ms).addresses[0], "--connections", 1,
+                     "--repeats", 2, *b.subject("big", size(b)), server=server)
+    return measure
+
+
 def link(b):
     return b.server("link", Link)
 
@@ -356,6 +372,9 @@ def under_pressure(b, count=8):
     b.stop_servers()
     return {"disk_ratio": read_bytes / model_bytes, "bytes": count * model_bytes, "seconds": max(each["seconds"] for each in results),
             "client_cpu_s": 0, "server_cpu_s": 0}
+
+
+FAR_MS = (1, 5, 20)  # Round trips: within a zone, between zones, between regions.
 
 
 # ---- Rows ----
@@ -443,6 +462,8 @@ GROUPS = [
            Row("memory when ready: 50,000 LoRA files", "<= 128", SERVER_ANON, "lora")], rounds=5),
     Group("pressure", {"ours": under_pressure},
           [Row("memory 1/4 of the model, 8 workers: bytes from disk by file", "<= 1.5", DISK, "ours")], rounds=3, timed=False),
+    Group("far", {f"{name} {ms}": measure(ms) for ms in FAR_MS for name, measure in (("ours", ours_from_afar), ("raw", raw_from_afar))},
+          [Row(f"one stream, round trip of {ms} ms, vs raw", "report", RATE, f"ours {ms}", f"raw {ms}") for ms in FAR_MS], raw="raw 1"),
     Group("link", {"ours": ours_by_link, "raw": raw_by_link, "workers": workers_by_link(ours_at_link),
                    "raw workers": workers_by_link(raw_at_link)},
           [Row("1 Gbit/s link, vs raw", ">= 0.97", RATE, "ours", "raw"),

@@ -107,6 +107,12 @@ class Workbench:
                           self._path(f"{program}.log"))
         return self.server(f"{program} {kind} {store} {host}", start)
 
+    def far(self, server, round_trip_ms):
+        """The same server, behind a relay that makes each round trip take so long."""
+        target = server.address("tcp")
+        command = [self.programs / "far_relay", "--listen", "127.0.0.1:0", "--target", target, "--delay-us", round_trip_ms * 500]
+        return self.server(f"far {target} {round_trip_ms}", lambda: Server(command, 1, self._path("far_relay.log")))
+
     def nginx(self):
         return self.server("nginx", lambda: Nginx(self._path("nginx"), self.stores, self._certificate, self._key))
 
