@@ -181,7 +181,7 @@ def print_row(row):
     def figure(key):
         return f"{row[key]:.{row['digits']}f} {row['unit']}" if key in row else "-"
     ratio = f"{row['ratio']:.2f}" if "ratio" in row else "-"
-    goal = row["goal"]
+    goal = "none" if row["goal"] == "report" else row["goal"]
     seen = f" (saw {row['seen']})" if "seen" in row else " (quick)" if row.get("quick") and row["verdict"] else ""
     why = f": {row['reason']}" if row["reason"] else ""
     cells = (row["title"], figure("ours"), figure("yardstick"), ratio, goal)
@@ -191,13 +191,16 @@ def print_row(row):
 def print_summary(results):
     verdicts = [row["verdict"] for group in results for row in group["rows"] if row["verdict"]]
     print("\n" + ", ".join(f"{verdicts.count(kind)} {kind}" for kind in ("HOLDS", "MISSES", "INCONCLUSIVE", "NOT MEASURED")))
-    print("\nAnonymous memory at the end of a run, MiB (client with its destination, server):")
+    print("\nBelow, a measure is named by its group (what --only takes) and who or what was measured.")
+    print("Anonymous memory at the end of a run, MiB:")
+    print(f"  {'group':<20}{'measure':<12}{'client':>8}{'server':>8}   (client: with its destination)")
     for group in results:
         for name, sides in group.get("memory", {}).items():
             if "client_anon_bytes" in sides:
                 print(f"  {group['name']:<20}{name:<12}{sides['client_anon_bytes'] / 2**20:8.0f}"
                       f"{sides.get('server_anon_bytes', 0) / 2**20:8.1f}")
-    print("\nCPU seconds per GB (client, server), medians over all rounds:")
+    print("\nCPU seconds per GB, medians over all rounds:")
+    print(f"  {'group':<20}{'measure':<12}{'client':>8}{'server':>8}")
     for group in results:
         for name in dict.fromkeys(name for one in group["rounds"] for name in one["results"]):
             runs = [one["results"][name] for one in group["rounds"]]
