@@ -150,9 +150,10 @@ void AddFiles(CLI::App& app, Words& words) {
       ->capture_default_str();
   bench
       ->add_option("--size", words.bench.read_bytes,
-                   "Bytes a large read, at most 1 GiB; default: 64 MiB")
+                   "Of a large read, in bytes or as 16MiB, at most 1GiB; default: 64MiB")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false).description(""))
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 30))
-      ->type_name("BYTES");
+      ->type_name("SIZE");
 
   CLI::App* probe = AddCommand(app, "probe", "Ask whether the server serves", kProbeExamples);
   probe->add_option("--service", words.probe.service, "Health name; \"\": the process as a whole")

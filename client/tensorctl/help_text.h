@@ -88,7 +88,7 @@ inline constexpr char kBenchExamples[] =
     "Examples:\n"
     "  tensorctl bench\n"
     "  tensorctl bench gpt2 wte.weight --streams 8 --connections 2\n"
-    "  tensorctl bench --seconds 30 --size 1048576 --json | jq .loads";
+    "  tensorctl bench --seconds 30 --size 16MiB --json | jq .loads";
 
 inline constexpr char kProbeExamples[] =
     "For health checks without a shell. Waits a second for a connection and another for the answer,"

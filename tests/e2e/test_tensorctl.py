@@ -290,6 +290,8 @@ def test_bench_measures(tool):
     assert "GB/s" in tool.text("bench", "--seconds", "0.1")
     fails(tool.run("bench", "plain", "empty"), 1, "TENSOR_NOT_FOUND", "no data")
     fails(tool.run("bench", "--streams", "257"), 2, "--streams")
+    assert "64.0 KiB" in tool.text("bench", "large", "--seconds", "0.1", "--size", "64KiB")
+    fails(tool.run("bench", "--size", "2GiB"), 2, "--size")
 
 
 def test_pull_includes_what_is_asked_for(tool, tmp_path):
