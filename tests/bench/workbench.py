@@ -1,4 +1,5 @@
 """Where measures run: paths, servers started when first needed, and programs whose line of JSON is the result."""
+import functools
 import json
 import os
 import shutil
@@ -32,8 +33,6 @@ class Workbench:
         self.stores, self.quick = stores, quick
         self.scratch = Path(tempfile.mkdtemp(prefix="tensord-bench-"))
         self._servers, self._num_servers, self._offsets = {}, 0, {}
-        authority = Authority(self.scratch / "authority")
-        self.tls_ca, (self._certificate, self._key) = authority.ca, authority.server(self.scratch / "server")
 
     def __enter__(self):
         return self
@@ -56,6 +55,19 @@ class Workbench:
         return ["--file", path, "--offset", offset, "--bytes", size or whole]
 
     # ---- Servers ----
+
+    @functools.cached_property
+    def _authority(self):
+        return Authority(self.scratch / "authority")
+
+    @functools.cached_property
+    def _identity(self):
+        """The servers' certificate and key."""
+        return self._authority.server(self.scratch / "server")
+
+    @property
+    def tls_ca(self):
+        return self._authority.ca
 
     def server(self, key, start):
         if key not in self._servers:
@@ -88,7 +100,7 @@ class Workbench:
 
     def tensord_tls(self, store):
         """tensord serving one store on TCP, with TLS."""
-        return self.tensord_at("127.0.0.1:0", store, "--tls-cert", self._certificate, "--tls-key", self._key)
+        return self.tensord_at("127.0.0.1:0", store, "--tls-cert", self._identity[0], "--tls-key", self._identity[1])
 
     def tensord_at(self, listen, store, *flags, prefix=()):
         """tensord serving one store on one address."""
@@ -114,7 +126,7 @@ class Workbench:
         return self.server(f"far {target} {round_trip_ms}", lambda: Server(command, 1, self._path("far_relay.log")))
 
     def nginx(self):
-        return self.server("nginx", lambda: Nginx(self._path("nginx"), self.stores, self._certificate, self._key))
+        return self.server("nginx", lambda: Nginx(self._path("nginx"), self.stores, *self._identity))
 
     def flight(self, kind, store):
         def start():
