@@ -9,7 +9,7 @@ import stores
 TENSOR_BYTES = 16 << 20
 HELD_AFTER = 64 << 10  # As much of the answer passes before the client is not heard any more.
 AHEAD_BYTES = 3 << 20  # At the least; gRPC's clients begin with 4 MiB.
-QUIET_SECONDS = 1
+QUIET_SECONDS = 3
 
 
 class DeafServer:
