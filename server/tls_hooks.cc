@@ -120,7 +120,7 @@ absl::Span<const uint8_t> Bytes(const void* data, size_t size) {
   return absl::MakeConstSpan(static_cast<const uint8_t*>(data), size);
 }
 
-// False when the session is to be closed. Lowers the windows in what the client sends.
+// False when the session is to be closed. Lowers windows in `bytes` where the client wants that.
 bool Allows(Session& session, absl::Span<uint8_t> bytes) {
   if (session.closed) return false;
   const std::optional<CloseReason> reason = session.frames.Received(bytes, Clock::now());

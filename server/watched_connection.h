@@ -58,8 +58,8 @@ class WatchedConnection {
 
   const Facts& facts() const { return facts_; }
 
-  // The first `num_bytes` of `pieces` have been read from `fd`; windows in them are lowered to our
-  // limit. False when the connection is to be closed, and gRPC must not see them.
+  // The first `num_bytes` of `pieces` have been read from `fd`; windows in them are lowered where
+  // the client wants that. False when the connection is to be closed, and gRPC must not see them.
   bool Received(int fd, absl::Span<const iovec> pieces, size_t num_bytes, Clock::time_point now);
 
   // They have been written to it.

@@ -1,19 +1,13 @@
 #include "src/catalog.h"
 
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
-#include <set>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
-#include "src/error.h"
-#include "src/escape.h"
 #include "src/inventory.h"
 #include "src/mapping_cache.h"
 #include "src/model_builder.h"
@@ -35,88 +29,6 @@ size_t MaxOpenFiles(size_t wanted) {
   if (wanted != 0) return std::min(wanted, kMaxOpenFiles);
   rlimit limit = {};
   return DefaultMaxOpenFiles(getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0);
-}
-
-absl::Status CheckNames(const std::vector<StoreOptions>& stores) {
-  std::set<std::string> names;
-  for (const StoreOptions& store : stores) {
-    const bool is_valid = std::all_of(store.name.begin(), store.name.end(), [](unsigned char c) {
-      return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
-    });
-    if (!is_valid) {
-      return MakeError(ErrorReason::kBadRequest,
-                       absl::StrCat("store name ", Quote(store.name),
-                                    " may hold letters, digits, `.`, `_` and `-` only"));
-    }
-    if (store.name.empty() && stores.size() > 1) {
-      return MakeError(ErrorReason::kBadRequest,
-                       absl::StrCat("store ", Quote(store.path),
-                                    " needs a name, because there are several: NAME=DIR"));
-    }
-    if (!names.insert(store.name).second) {
-      return MakeError(ErrorReason::kBadRequest,
-                       absl::StrCat("two stores have the name ", Quote(store.name)));
-    }
-  }
-  return absl::OkStatus();
-}
-
-// A store may be a symlink that is swapped, as git-sync's: seen in the directory that holds it.
-void WatchLink(std::string path, WatchDirectory watch) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  struct stat status = {};
-  if (lstat(path.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return;
-  const size_t slash = path.rfind('/');
-  watch(slash == std::string::npos ? "." : path.substr(0, slash + 1));
-}
-
-// The store as it is now. A scan that finds what the one before found, `known` or null, is that
-// one's object.
-absl::StatusOr<Store> ScanOneStore(const StoreOptions& options, const Store* known,
-                                   WatchDirectory watch) {
-  Store store;
-  store.name = options.name;
-  WatchLink(options.path, watch);
-  TENSORD_ASSIGN_OR_RETURN(store.root, StoreRoot::Open(options.path));
-  if (known != nullptr && known->root->IsSameAs(*store.root)) {
-    store.root = known->root;
-  } else {
-    known = nullptr;
-  }
-  store.scan = std::make_shared<const StoreScan>(
-      ScanStore(*store.root, known == nullptr ? nullptr : known->scan.get(),
-                [&](const std::string& path) { watch(store.root->HostPath(path)); }));
-  if (known != nullptr && IsSameScan(*known->scan, *store.scan)) store.scan = known->scan;
-  return store;
-}
-
-absl::StatusOr<std::vector<Store>> ScanStores(const std::vector<StoreOptions>& options,
-                                              WatchDirectory watch) {
-  std::vector<Store> stores;
-  for (const StoreOptions& each : options) {
-    TENSORD_ASSIGN_OR_RETURN(Store store, ScanOneStore(each, nullptr, watch));
-    stores.push_back(std::move(store));
-  }
-  return stores;
-}
-
-// One that cannot be scanned stays as it was `before`, and `status` says why.
-std::vector<Store> RescanStores(const std::vector<StoreOptions>& options,
-                                const std::vector<Store>& before, WatchDirectory watch,
-                                absl::Status& status) {
-  std::vector<Store> stores;
-  for (size_t i = 0; i < options.size(); ++i) {
-    absl::StatusOr<Store> store = ScanOneStore(options[i], &before[i], watch);
-    status.Update(store.status());
-    stores.push_back(store.ok() ? *std::move(store) : before[i]);
-  }
-  return stores;
-}
-
-bool AreSame(const std::vector<Store>& a, const std::vector<Store>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Store& x, const Store& y) {
-    return x.root == y.root && x.scan == y.scan;
-  });
 }
 
 // Whether a group is made of the same files as before.
@@ -322,7 +234,7 @@ absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Load(
 
 absl::StatusOr<std::shared_ptr<const Catalog>> Catalog::Load(
     const std::vector<StoreOptions>& stores, const CatalogOptions& options, WatchDirectory watch) {
-  TENSORD_RETURN_IF_ERROR(CheckNames(stores));
+  TENSORD_RETURN_IF_ERROR(CheckStoreNames(stores));
   auto base = std::make_shared<CatalogBase>(stores, options);
   base->options.num_threads = std::max<size_t>(options.num_threads, 1);
   TENSORD_ASSIGN_OR_RETURN(std::vector<Store> found, ScanStores(stores, watch));

@@ -7,21 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "src/file_closer.h"
 #include "src/file_place.h"
 #include "src/model.h"
 #include "src/read_mode.h"
+#include "src/store.h"
 
 namespace tensord {
-
-// `--store DIR` (no name: its models stand at the top) or `--store NAME=DIR`.
-struct StoreOptions {
-  std::string name;  // Matches [A-Za-z0-9._-]+, or empty.
-  std::string path;
-};
 
 inline constexpr uint64_t kDefaultIndexMemoryBytes = 64 << 20;
 // Each is a mapping too, of which Linux allows a process 65,530.
@@ -48,9 +42,6 @@ struct CatalogChanges {
   size_t num_removed = 0;
   size_t num_changed = 0;  // Of the same id, with other files.
 };
-
-// Is told of each directory, by its path on the host, before it is looked into.
-using WatchDirectory = absl::FunctionRef<void(const std::string& host_path)>;
 
 // Immutable and thread-safe. Held by shared_ptr: a call keeps the snapshot it began with.
 class Catalog {

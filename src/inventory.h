@@ -6,17 +6,10 @@
 #include <vector>
 
 #include "src/name_table.h"
-#include "src/store_root.h"
-#include "src/store_scan.h"
+#include "src/store.h"
 #include "tensord/model_info.h"
 
 namespace tensord {
-
-struct Store {
-  std::string name;  // Stands before all ids; "" for the only store without one.
-  std::shared_ptr<const StoreRoot> root;
-  std::shared_ptr<const StoreScan> scan;
-};
 
 struct Inventory {
   std::vector<Store> stores;

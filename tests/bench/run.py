@@ -34,7 +34,7 @@ def main():
     end = time.monotonic() + QUICK_SECONDS
     with Workbench(options.build, options.stores, options.quick) as workbench:
         for i, group in enumerate(groups):
-            share = (end - time.monotonic()) / len(groups[i:])
+            share = (end - time.monotonic()) / (len(groups) - i)
             report = run_group(workbench, group, options, share if options.quick else float("inf"))
             results.append(report)
             for row in report["rows"]:
